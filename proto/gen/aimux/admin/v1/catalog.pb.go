@@ -31,7 +31,15 @@ type Catalog struct {
 	Providers map[string]*Provider `protobuf:"bytes,2,rep,name=providers,proto3" json:"providers,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	Auth      *Auth                `protobuf:"bytes,3,opt,name=auth,proto3" json:"auth,omitempty"`
 	// limits hold for all requests together.
-	Limits        *Limits `protobuf:"bytes,4,opt,name=limits,proto3" json:"limits,omitempty"`
+	Limits *Limits `protobuf:"bytes,4,opt,name=limits,proto3" json:"limits,omitempty"`
+	// keys are the client keys by their ids, the public part of aimux_<id>_<random>.
+	Keys map[string]*ClientKey `protobuf:"bytes,5,rep,name=keys,proto3" json:"keys,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// teams share limits and scopes; a key or a JWT names one.
+	Teams map[string]*Team `protobuf:"bytes,6,rep,name=teams,proto3" json:"teams,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// tokens are those of the admin API by their ids, the public part of aimuxadm_<id>_<random>.
+	Tokens map[string]*Token `protobuf:"bytes,7,rep,name=tokens,proto3" json:"tokens,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// webhooks are told of transitions and alerts, by name.
+	Webhooks      map[string]*Webhook `protobuf:"bytes,8,rep,name=webhooks,proto3" json:"webhooks,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -90,6 +98,34 @@ func (x *Catalog) GetAuth() *Auth {
 func (x *Catalog) GetLimits() *Limits {
 	if x != nil {
 		return x.Limits
+	}
+	return nil
+}
+
+func (x *Catalog) GetKeys() map[string]*ClientKey {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
+func (x *Catalog) GetTeams() map[string]*Team {
+	if x != nil {
+		return x.Teams
+	}
+	return nil
+}
+
+func (x *Catalog) GetTokens() map[string]*Token {
+	if x != nil {
+		return x.Tokens
+	}
+	return nil
+}
+
+func (x *Catalog) GetWebhooks() map[string]*Webhook {
+	if x != nil {
+		return x.Webhooks
 	}
 	return nil
 }
@@ -984,11 +1020,15 @@ func (x *Weights) GetReliability() float64 {
 	return 0
 }
 
-// Auth is who may call the data plane.
+// Auth is who may call the data plane, and who else than the holder of a token the admin API.
 type Auth struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// anonymous callers are allowed on any listener; without it, and without keys, only a loopback listener serves.
-	Anonymous     bool `protobuf:"varint,1,opt,name=anonymous,proto3" json:"anonymous,omitempty"`
+	// anonymous callers are allowed on any listener; without it, and without keys and issuers, only a loopback listener serves.
+	Anonymous bool `protobuf:"varint,1,opt,name=anonymous,proto3" json:"anonymous,omitempty"`
+	// issuers whose JWTs are taken from callers.
+	Issuers []*Issuer `protobuf:"bytes,2,rep,name=issuers,proto3" json:"issuers,omitempty"`
+	// admin_issuers are those whose JWTs are taken by the admin API.
+	AdminIssuers  []*Issuer `protobuf:"bytes,3,rep,name=admin_issuers,json=adminIssuers,proto3" json:"admin_issuers,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1030,19 +1070,564 @@ func (x *Auth) GetAnonymous() bool {
 	return false
 }
 
+func (x *Auth) GetIssuers() []*Issuer {
+	if x != nil {
+		return x.Issuers
+	}
+	return nil
+}
+
+func (x *Auth) GetAdminIssuers() []*Issuer {
+	if x != nil {
+		return x.AdminIssuers
+	}
+	return nil
+}
+
+// Scope is what a caller may use; an empty list means everything.
+type Scope struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// providers by id.
+	Providers []string `protobuf:"bytes,1,rep,name=providers,proto3" json:"providers,omitempty"`
+	// models as callers name them; a trailing * stands for any ending.
+	Models []string `protobuf:"bytes,2,rep,name=models,proto3" json:"models,omitempty"`
+	// classes of requests: thinking, vision, tools, long_context, default and so on.
+	Classes []string `protobuf:"bytes,3,rep,name=classes,proto3" json:"classes,omitempty"`
+	// regions of providers.
+	Regions       []string `protobuf:"bytes,4,rep,name=regions,proto3" json:"regions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Scope) Reset() {
+	*x = Scope{}
+	mi := &file_aimux_admin_v1_catalog_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Scope) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Scope) ProtoMessage() {}
+
+func (x *Scope) ProtoReflect() protoreflect.Message {
+	mi := &file_aimux_admin_v1_catalog_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Scope.ProtoReflect.Descriptor instead.
+func (*Scope) Descriptor() ([]byte, []int) {
+	return file_aimux_admin_v1_catalog_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Scope) GetProviders() []string {
+	if x != nil {
+		return x.Providers
+	}
+	return nil
+}
+
+func (x *Scope) GetModels() []string {
+	if x != nil {
+		return x.Models
+	}
+	return nil
+}
+
+func (x *Scope) GetClasses() []string {
+	if x != nil {
+		return x.Classes
+	}
+	return nil
+}
+
+func (x *Scope) GetRegions() []string {
+	if x != nil {
+		return x.Regions
+	}
+	return nil
+}
+
+// ClientKey is one caller of the data plane.
+type ClientKey struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// hash is the keyed hash of the whole key; the key itself is shown once, when it is made.
+	Hash []byte `protobuf:"bytes,2,opt,name=hash,proto3" json:"hash,omitempty"`
+	// team is one of the catalog's; empty means none.
+	Team   string  `protobuf:"bytes,3,opt,name=team,proto3" json:"team,omitempty"`
+	Scope  *Scope  `protobuf:"bytes,4,opt,name=scope,proto3" json:"scope,omitempty"`
+	Limits *Limits `protobuf:"bytes,5,opt,name=limits,proto3" json:"limits,omitempty"`
+	// priority in a queue for room: higher goes first, -100 to 100.
+	Priority int32 `protobuf:"varint,6,opt,name=priority,proto3" json:"priority,omitempty"`
+	Disabled bool  `protobuf:"varint,7,opt,name=disabled,proto3" json:"disabled,omitempty"`
+	// expires_unix_ms is when it ends by itself; 0 means never.
+	ExpiresUnixMs int64 `protobuf:"varint,8,opt,name=expires_unix_ms,json=expiresUnixMs,proto3" json:"expires_unix_ms,omitempty"`
+	CreatedUnixMs int64 `protobuf:"varint,9,opt,name=created_unix_ms,json=createdUnixMs,proto3" json:"created_unix_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClientKey) Reset() {
+	*x = ClientKey{}
+	mi := &file_aimux_admin_v1_catalog_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClientKey) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClientKey) ProtoMessage() {}
+
+func (x *ClientKey) ProtoReflect() protoreflect.Message {
+	mi := &file_aimux_admin_v1_catalog_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClientKey.ProtoReflect.Descriptor instead.
+func (*ClientKey) Descriptor() ([]byte, []int) {
+	return file_aimux_admin_v1_catalog_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ClientKey) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ClientKey) GetHash() []byte {
+	if x != nil {
+		return x.Hash
+	}
+	return nil
+}
+
+func (x *ClientKey) GetTeam() string {
+	if x != nil {
+		return x.Team
+	}
+	return ""
+}
+
+func (x *ClientKey) GetScope() *Scope {
+	if x != nil {
+		return x.Scope
+	}
+	return nil
+}
+
+func (x *ClientKey) GetLimits() *Limits {
+	if x != nil {
+		return x.Limits
+	}
+	return nil
+}
+
+func (x *ClientKey) GetPriority() int32 {
+	if x != nil {
+		return x.Priority
+	}
+	return 0
+}
+
+func (x *ClientKey) GetDisabled() bool {
+	if x != nil {
+		return x.Disabled
+	}
+	return false
+}
+
+func (x *ClientKey) GetExpiresUnixMs() int64 {
+	if x != nil {
+		return x.ExpiresUnixMs
+	}
+	return 0
+}
+
+func (x *ClientKey) GetCreatedUnixMs() int64 {
+	if x != nil {
+		return x.CreatedUnixMs
+	}
+	return 0
+}
+
+// Team is callers who share limits.
+type Team struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// scope narrows that of each of its callers.
+	Scope         *Scope  `protobuf:"bytes,2,opt,name=scope,proto3" json:"scope,omitempty"`
+	Limits        *Limits `protobuf:"bytes,3,opt,name=limits,proto3" json:"limits,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Team) Reset() {
+	*x = Team{}
+	mi := &file_aimux_admin_v1_catalog_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Team) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Team) ProtoMessage() {}
+
+func (x *Team) ProtoReflect() protoreflect.Message {
+	mi := &file_aimux_admin_v1_catalog_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Team.ProtoReflect.Descriptor instead.
+func (*Team) Descriptor() ([]byte, []int) {
+	return file_aimux_admin_v1_catalog_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Team) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Team) GetScope() *Scope {
+	if x != nil {
+		return x.Scope
+	}
+	return nil
+}
+
+func (x *Team) GetLimits() *Limits {
+	if x != nil {
+		return x.Limits
+	}
+	return nil
+}
+
+// Issuer is one whose JWTs are taken, found by OpenID Connect discovery.
+type Issuer struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// issuer is its URL, as the iss claim says it.
+	Issuer string `protobuf:"bytes,1,opt,name=issuer,proto3" json:"issuer,omitempty"`
+	// audience that the aud claim must contain.
+	Audience string `protobuf:"bytes,2,opt,name=audience,proto3" json:"audience,omitempty"`
+	// algorithms allowed; empty means RS256, ES256 and EdDSA. None and the symmetric ones are never allowed.
+	Algorithms []string `protobuf:"bytes,3,rep,name=algorithms,proto3" json:"algorithms,omitempty"`
+	// name_claim, team_claim, models_claim, providers_claim and role_claim are the claims that say who calls (sub when empty), for which team,
+	// what it may use and, for the admin API, its role.
+	NameClaim      string `protobuf:"bytes,4,opt,name=name_claim,json=nameClaim,proto3" json:"name_claim,omitempty"`
+	TeamClaim      string `protobuf:"bytes,5,opt,name=team_claim,json=teamClaim,proto3" json:"team_claim,omitempty"`
+	ModelsClaim    string `protobuf:"bytes,6,opt,name=models_claim,json=modelsClaim,proto3" json:"models_claim,omitempty"`
+	ProvidersClaim string `protobuf:"bytes,7,opt,name=providers_claim,json=providersClaim,proto3" json:"providers_claim,omitempty"`
+	RoleClaim      string `protobuf:"bytes,8,opt,name=role_claim,json=roleClaim,proto3" json:"role_claim,omitempty"`
+	// allow_private_address lets the issuer stand at a private or loopback address, and speak plain http there.
+	AllowPrivateAddress bool `protobuf:"varint,9,opt,name=allow_private_address,json=allowPrivateAddress,proto3" json:"allow_private_address,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
+}
+
+func (x *Issuer) Reset() {
+	*x = Issuer{}
+	mi := &file_aimux_admin_v1_catalog_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Issuer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Issuer) ProtoMessage() {}
+
+func (x *Issuer) ProtoReflect() protoreflect.Message {
+	mi := &file_aimux_admin_v1_catalog_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Issuer.ProtoReflect.Descriptor instead.
+func (*Issuer) Descriptor() ([]byte, []int) {
+	return file_aimux_admin_v1_catalog_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Issuer) GetIssuer() string {
+	if x != nil {
+		return x.Issuer
+	}
+	return ""
+}
+
+func (x *Issuer) GetAudience() string {
+	if x != nil {
+		return x.Audience
+	}
+	return ""
+}
+
+func (x *Issuer) GetAlgorithms() []string {
+	if x != nil {
+		return x.Algorithms
+	}
+	return nil
+}
+
+func (x *Issuer) GetNameClaim() string {
+	if x != nil {
+		return x.NameClaim
+	}
+	return ""
+}
+
+func (x *Issuer) GetTeamClaim() string {
+	if x != nil {
+		return x.TeamClaim
+	}
+	return ""
+}
+
+func (x *Issuer) GetModelsClaim() string {
+	if x != nil {
+		return x.ModelsClaim
+	}
+	return ""
+}
+
+func (x *Issuer) GetProvidersClaim() string {
+	if x != nil {
+		return x.ProvidersClaim
+	}
+	return ""
+}
+
+func (x *Issuer) GetRoleClaim() string {
+	if x != nil {
+		return x.RoleClaim
+	}
+	return ""
+}
+
+func (x *Issuer) GetAllowPrivateAddress() bool {
+	if x != nil {
+		return x.AllowPrivateAddress
+	}
+	return false
+}
+
+// Token is one key of the admin API.
+type Token struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// role is viewer, operator or admin.
+	Role string `protobuf:"bytes,2,opt,name=role,proto3" json:"role,omitempty"`
+	// hash is the keyed hash of the whole token; the token itself is shown once, when it is made.
+	Hash          []byte `protobuf:"bytes,3,opt,name=hash,proto3" json:"hash,omitempty"`
+	ExpiresUnixMs int64  `protobuf:"varint,4,opt,name=expires_unix_ms,json=expiresUnixMs,proto3" json:"expires_unix_ms,omitempty"`
+	CreatedUnixMs int64  `protobuf:"varint,5,opt,name=created_unix_ms,json=createdUnixMs,proto3" json:"created_unix_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Token) Reset() {
+	*x = Token{}
+	mi := &file_aimux_admin_v1_catalog_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Token) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Token) ProtoMessage() {}
+
+func (x *Token) ProtoReflect() protoreflect.Message {
+	mi := &file_aimux_admin_v1_catalog_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Token.ProtoReflect.Descriptor instead.
+func (*Token) Descriptor() ([]byte, []int) {
+	return file_aimux_admin_v1_catalog_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Token) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Token) GetRole() string {
+	if x != nil {
+		return x.Role
+	}
+	return ""
+}
+
+func (x *Token) GetHash() []byte {
+	if x != nil {
+		return x.Hash
+	}
+	return nil
+}
+
+func (x *Token) GetExpiresUnixMs() int64 {
+	if x != nil {
+		return x.ExpiresUnixMs
+	}
+	return 0
+}
+
+func (x *Token) GetCreatedUnixMs() int64 {
+	if x != nil {
+		return x.CreatedUnixMs
+	}
+	return 0
+}
+
+// Webhook is a URL that is told of what happens.
+type Webhook struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Url   string                 `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
+	// secret signs what is sent (HMAC-SHA256 over the timestamp and the body): a literal, which is sealed, env:NAME or file:PATH.
+	Secret string `protobuf:"bytes,2,opt,name=secret,proto3" json:"secret,omitempty"`
+	// events that are sent; empty means all: transition, alert.
+	Events []string `protobuf:"bytes,3,rep,name=events,proto3" json:"events,omitempty"`
+	// allow_private_address lets the URL stand at a private or loopback address, and speak plain http there.
+	AllowPrivateAddress bool `protobuf:"varint,4,opt,name=allow_private_address,json=allowPrivateAddress,proto3" json:"allow_private_address,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
+}
+
+func (x *Webhook) Reset() {
+	*x = Webhook{}
+	mi := &file_aimux_admin_v1_catalog_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Webhook) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Webhook) ProtoMessage() {}
+
+func (x *Webhook) ProtoReflect() protoreflect.Message {
+	mi := &file_aimux_admin_v1_catalog_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Webhook.ProtoReflect.Descriptor instead.
+func (*Webhook) Descriptor() ([]byte, []int) {
+	return file_aimux_admin_v1_catalog_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Webhook) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *Webhook) GetSecret() string {
+	if x != nil {
+		return x.Secret
+	}
+	return ""
+}
+
+func (x *Webhook) GetEvents() []string {
+	if x != nil {
+		return x.Events
+	}
+	return nil
+}
+
+func (x *Webhook) GetAllowPrivateAddress() bool {
+	if x != nil {
+		return x.AllowPrivateAddress
+	}
+	return false
+}
+
 var File_aimux_admin_v1_catalog_proto protoreflect.FileDescriptor
 
 const file_aimux_admin_v1_catalog_proto_rawDesc = "" +
 	"\n" +
-	"\x1caimux/admin/v1/catalog.proto\x12\x0eaimux.admin.v1\"\xb4\x02\n" +
+	"\x1caimux/admin/v1/catalog.proto\x12\x0eaimux.admin.v1\"\xf1\x06\n" +
 	"\aCatalog\x121\n" +
 	"\arouting\x18\x01 \x01(\v2\x17.aimux.admin.v1.RoutingR\arouting\x12D\n" +
 	"\tproviders\x18\x02 \x03(\v2&.aimux.admin.v1.Catalog.ProvidersEntryR\tproviders\x12(\n" +
 	"\x04auth\x18\x03 \x01(\v2\x14.aimux.admin.v1.AuthR\x04auth\x12.\n" +
-	"\x06limits\x18\x04 \x01(\v2\x16.aimux.admin.v1.LimitsR\x06limits\x1aV\n" +
+	"\x06limits\x18\x04 \x01(\v2\x16.aimux.admin.v1.LimitsR\x06limits\x125\n" +
+	"\x04keys\x18\x05 \x03(\v2!.aimux.admin.v1.Catalog.KeysEntryR\x04keys\x128\n" +
+	"\x05teams\x18\x06 \x03(\v2\".aimux.admin.v1.Catalog.TeamsEntryR\x05teams\x12;\n" +
+	"\x06tokens\x18\a \x03(\v2#.aimux.admin.v1.Catalog.TokensEntryR\x06tokens\x12A\n" +
+	"\bwebhooks\x18\b \x03(\v2%.aimux.admin.v1.Catalog.WebhooksEntryR\bwebhooks\x1aV\n" +
 	"\x0eProvidersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12.\n" +
-	"\x05value\x18\x02 \x01(\v2\x18.aimux.admin.v1.ProviderR\x05value:\x028\x01\"\xc4\x04\n" +
+	"\x05value\x18\x02 \x01(\v2\x18.aimux.admin.v1.ProviderR\x05value:\x028\x01\x1aR\n" +
+	"\tKeysEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12/\n" +
+	"\x05value\x18\x02 \x01(\v2\x19.aimux.admin.v1.ClientKeyR\x05value:\x028\x01\x1aN\n" +
+	"\n" +
+	"TeamsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12*\n" +
+	"\x05value\x18\x02 \x01(\v2\x14.aimux.admin.v1.TeamR\x05value:\x028\x01\x1aP\n" +
+	"\vTokensEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12+\n" +
+	"\x05value\x18\x02 \x01(\v2\x15.aimux.admin.v1.TokenR\x05value:\x028\x01\x1aT\n" +
+	"\rWebhooksEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12-\n" +
+	"\x05value\x18\x02 \x01(\v2\x17.aimux.admin.v1.WebhookR\x05value:\x028\x01\"\xc4\x04\n" +
 	"\x06Limits\x12;\n" +
 	"\x17max_concurrent_requests\x18\x01 \x01(\rH\x00R\x15maxConcurrentRequests\x88\x01\x01\x123\n" +
 	"\x13requests_per_minute\x18\x02 \x01(\rH\x01R\x11requestsPerMinute\x88\x01\x01\x12/\n" +
@@ -1193,9 +1778,56 @@ const file_aimux_admin_v1_catalog_proto_rawDesc = "" +
 	"\aWeights\x12\x12\n" +
 	"\x04cost\x18\x01 \x01(\x01R\x04cost\x12\x18\n" +
 	"\alatency\x18\x02 \x01(\x01R\alatency\x12 \n" +
-	"\vreliability\x18\x03 \x01(\x01R\vreliability\"$\n" +
+	"\vreliability\x18\x03 \x01(\x01R\vreliability\"\x93\x01\n" +
 	"\x04Auth\x12\x1c\n" +
-	"\tanonymous\x18\x01 \x01(\bR\tanonymousB\xb5\x01\n" +
+	"\tanonymous\x18\x01 \x01(\bR\tanonymous\x120\n" +
+	"\aissuers\x18\x02 \x03(\v2\x16.aimux.admin.v1.IssuerR\aissuers\x12;\n" +
+	"\radmin_issuers\x18\x03 \x03(\v2\x16.aimux.admin.v1.IssuerR\fadminIssuers\"q\n" +
+	"\x05Scope\x12\x1c\n" +
+	"\tproviders\x18\x01 \x03(\tR\tproviders\x12\x16\n" +
+	"\x06models\x18\x02 \x03(\tR\x06models\x12\x18\n" +
+	"\aclasses\x18\x03 \x03(\tR\aclasses\x12\x18\n" +
+	"\aregions\x18\x04 \x03(\tR\aregions\"\xac\x02\n" +
+	"\tClientKey\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04hash\x18\x02 \x01(\fR\x04hash\x12\x12\n" +
+	"\x04team\x18\x03 \x01(\tR\x04team\x12+\n" +
+	"\x05scope\x18\x04 \x01(\v2\x15.aimux.admin.v1.ScopeR\x05scope\x12.\n" +
+	"\x06limits\x18\x05 \x01(\v2\x16.aimux.admin.v1.LimitsR\x06limits\x12\x1a\n" +
+	"\bpriority\x18\x06 \x01(\x05R\bpriority\x12\x1a\n" +
+	"\bdisabled\x18\a \x01(\bR\bdisabled\x12&\n" +
+	"\x0fexpires_unix_ms\x18\b \x01(\x03R\rexpiresUnixMs\x12&\n" +
+	"\x0fcreated_unix_ms\x18\t \x01(\x03R\rcreatedUnixMs\"w\n" +
+	"\x04Team\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12+\n" +
+	"\x05scope\x18\x02 \x01(\v2\x15.aimux.admin.v1.ScopeR\x05scope\x12.\n" +
+	"\x06limits\x18\x03 \x01(\v2\x16.aimux.admin.v1.LimitsR\x06limits\"\xb9\x02\n" +
+	"\x06Issuer\x12\x16\n" +
+	"\x06issuer\x18\x01 \x01(\tR\x06issuer\x12\x1a\n" +
+	"\baudience\x18\x02 \x01(\tR\baudience\x12\x1e\n" +
+	"\n" +
+	"algorithms\x18\x03 \x03(\tR\n" +
+	"algorithms\x12\x1d\n" +
+	"\n" +
+	"name_claim\x18\x04 \x01(\tR\tnameClaim\x12\x1d\n" +
+	"\n" +
+	"team_claim\x18\x05 \x01(\tR\tteamClaim\x12!\n" +
+	"\fmodels_claim\x18\x06 \x01(\tR\vmodelsClaim\x12'\n" +
+	"\x0fproviders_claim\x18\a \x01(\tR\x0eprovidersClaim\x12\x1d\n" +
+	"\n" +
+	"role_claim\x18\b \x01(\tR\troleClaim\x122\n" +
+	"\x15allow_private_address\x18\t \x01(\bR\x13allowPrivateAddress\"\x93\x01\n" +
+	"\x05Token\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04role\x18\x02 \x01(\tR\x04role\x12\x12\n" +
+	"\x04hash\x18\x03 \x01(\fR\x04hash\x12&\n" +
+	"\x0fexpires_unix_ms\x18\x04 \x01(\x03R\rexpiresUnixMs\x12&\n" +
+	"\x0fcreated_unix_ms\x18\x05 \x01(\x03R\rcreatedUnixMs\"\x7f\n" +
+	"\aWebhook\x12\x10\n" +
+	"\x03url\x18\x01 \x01(\tR\x03url\x12\x16\n" +
+	"\x06secret\x18\x02 \x01(\tR\x06secret\x12\x16\n" +
+	"\x06events\x18\x03 \x03(\tR\x06events\x122\n" +
+	"\x15allow_private_address\x18\x04 \x01(\bR\x13allowPrivateAddressB\xb5\x01\n" +
 	"\x12com.aimux.admin.v1B\fCatalogProtoP\x01Z7github.com/aimux/aimux/proto/gen/aimux/admin/v1;adminv1\xa2\x02\x03AAX\xaa\x02\x0eAimux.Admin.V1\xca\x02\x0eAimux\\Admin\\V1\xe2\x02\x1aAimux\\Admin\\V1\\GPBMetadata\xea\x02\x10Aimux::Admin::V1b\x06proto3"
 
 var (
@@ -1210,33 +1842,57 @@ func file_aimux_admin_v1_catalog_proto_rawDescGZIP() []byte {
 	return file_aimux_admin_v1_catalog_proto_rawDescData
 }
 
-var file_aimux_admin_v1_catalog_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_aimux_admin_v1_catalog_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_aimux_admin_v1_catalog_proto_goTypes = []any{
-	(*Catalog)(nil),  // 0: aimux.admin.v1.Catalog
-	(*Limits)(nil),   // 1: aimux.admin.v1.Limits
-	(*Provider)(nil), // 2: aimux.admin.v1.Provider
-	(*Model)(nil),    // 3: aimux.admin.v1.Model
-	(*Routing)(nil),  // 4: aimux.admin.v1.Routing
-	(*Weights)(nil),  // 5: aimux.admin.v1.Weights
-	(*Auth)(nil),     // 6: aimux.admin.v1.Auth
-	nil,              // 7: aimux.admin.v1.Catalog.ProvidersEntry
+	(*Catalog)(nil),   // 0: aimux.admin.v1.Catalog
+	(*Limits)(nil),    // 1: aimux.admin.v1.Limits
+	(*Provider)(nil),  // 2: aimux.admin.v1.Provider
+	(*Model)(nil),     // 3: aimux.admin.v1.Model
+	(*Routing)(nil),   // 4: aimux.admin.v1.Routing
+	(*Weights)(nil),   // 5: aimux.admin.v1.Weights
+	(*Auth)(nil),      // 6: aimux.admin.v1.Auth
+	(*Scope)(nil),     // 7: aimux.admin.v1.Scope
+	(*ClientKey)(nil), // 8: aimux.admin.v1.ClientKey
+	(*Team)(nil),      // 9: aimux.admin.v1.Team
+	(*Issuer)(nil),    // 10: aimux.admin.v1.Issuer
+	(*Token)(nil),     // 11: aimux.admin.v1.Token
+	(*Webhook)(nil),   // 12: aimux.admin.v1.Webhook
+	nil,               // 13: aimux.admin.v1.Catalog.ProvidersEntry
+	nil,               // 14: aimux.admin.v1.Catalog.KeysEntry
+	nil,               // 15: aimux.admin.v1.Catalog.TeamsEntry
+	nil,               // 16: aimux.admin.v1.Catalog.TokensEntry
+	nil,               // 17: aimux.admin.v1.Catalog.WebhooksEntry
 }
 var file_aimux_admin_v1_catalog_proto_depIdxs = []int32{
 	4,  // 0: aimux.admin.v1.Catalog.routing:type_name -> aimux.admin.v1.Routing
-	7,  // 1: aimux.admin.v1.Catalog.providers:type_name -> aimux.admin.v1.Catalog.ProvidersEntry
+	13, // 1: aimux.admin.v1.Catalog.providers:type_name -> aimux.admin.v1.Catalog.ProvidersEntry
 	6,  // 2: aimux.admin.v1.Catalog.auth:type_name -> aimux.admin.v1.Auth
 	1,  // 3: aimux.admin.v1.Catalog.limits:type_name -> aimux.admin.v1.Limits
-	3,  // 4: aimux.admin.v1.Provider.models:type_name -> aimux.admin.v1.Model
-	1,  // 5: aimux.admin.v1.Provider.limits:type_name -> aimux.admin.v1.Limits
-	1,  // 6: aimux.admin.v1.Provider.limits_per_key:type_name -> aimux.admin.v1.Limits
-	1,  // 7: aimux.admin.v1.Model.limits:type_name -> aimux.admin.v1.Limits
-	5,  // 8: aimux.admin.v1.Routing.weights:type_name -> aimux.admin.v1.Weights
-	2,  // 9: aimux.admin.v1.Catalog.ProvidersEntry.value:type_name -> aimux.admin.v1.Provider
-	10, // [10:10] is the sub-list for method output_type
-	10, // [10:10] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	14, // 4: aimux.admin.v1.Catalog.keys:type_name -> aimux.admin.v1.Catalog.KeysEntry
+	15, // 5: aimux.admin.v1.Catalog.teams:type_name -> aimux.admin.v1.Catalog.TeamsEntry
+	16, // 6: aimux.admin.v1.Catalog.tokens:type_name -> aimux.admin.v1.Catalog.TokensEntry
+	17, // 7: aimux.admin.v1.Catalog.webhooks:type_name -> aimux.admin.v1.Catalog.WebhooksEntry
+	3,  // 8: aimux.admin.v1.Provider.models:type_name -> aimux.admin.v1.Model
+	1,  // 9: aimux.admin.v1.Provider.limits:type_name -> aimux.admin.v1.Limits
+	1,  // 10: aimux.admin.v1.Provider.limits_per_key:type_name -> aimux.admin.v1.Limits
+	1,  // 11: aimux.admin.v1.Model.limits:type_name -> aimux.admin.v1.Limits
+	5,  // 12: aimux.admin.v1.Routing.weights:type_name -> aimux.admin.v1.Weights
+	10, // 13: aimux.admin.v1.Auth.issuers:type_name -> aimux.admin.v1.Issuer
+	10, // 14: aimux.admin.v1.Auth.admin_issuers:type_name -> aimux.admin.v1.Issuer
+	7,  // 15: aimux.admin.v1.ClientKey.scope:type_name -> aimux.admin.v1.Scope
+	1,  // 16: aimux.admin.v1.ClientKey.limits:type_name -> aimux.admin.v1.Limits
+	7,  // 17: aimux.admin.v1.Team.scope:type_name -> aimux.admin.v1.Scope
+	1,  // 18: aimux.admin.v1.Team.limits:type_name -> aimux.admin.v1.Limits
+	2,  // 19: aimux.admin.v1.Catalog.ProvidersEntry.value:type_name -> aimux.admin.v1.Provider
+	8,  // 20: aimux.admin.v1.Catalog.KeysEntry.value:type_name -> aimux.admin.v1.ClientKey
+	9,  // 21: aimux.admin.v1.Catalog.TeamsEntry.value:type_name -> aimux.admin.v1.Team
+	11, // 22: aimux.admin.v1.Catalog.TokensEntry.value:type_name -> aimux.admin.v1.Token
+	12, // 23: aimux.admin.v1.Catalog.WebhooksEntry.value:type_name -> aimux.admin.v1.Webhook
+	24, // [24:24] is the sub-list for method output_type
+	24, // [24:24] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_aimux_admin_v1_catalog_proto_init() }
@@ -1254,7 +1910,7 @@ func file_aimux_admin_v1_catalog_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_aimux_admin_v1_catalog_proto_rawDesc), len(file_aimux_admin_v1_catalog_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   8,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

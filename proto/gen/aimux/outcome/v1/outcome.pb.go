@@ -504,6 +504,8 @@ type Record struct {
 	Warnings      []string `protobuf:"bytes,20,rep,name=warnings,proto3" json:"warnings,omitempty"`
 	TableRevision uint64   `protobuf:"varint,21,opt,name=table_revision,json=tableRevision,proto3" json:"table_revision,omitempty"`
 	Node          string   `protobuf:"bytes,22,opt,name=node,proto3" json:"node,omitempty"`
+	// team of the caller; empty means none.
+	Team          string `protobuf:"bytes,23,opt,name=team,proto3" json:"team,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -692,6 +694,13 @@ func (x *Record) GetNode() string {
 	return ""
 }
 
+func (x *Record) GetTeam() string {
+	if x != nil {
+		return x.Team
+	}
+	return ""
+}
+
 // Attempt is one try at one provider.
 type Attempt struct {
 	state        protoimpl.MessageState `protogen:"open.v1"`
@@ -844,7 +853,7 @@ const file_aimux_outcome_v1_outcome_proto_rawDesc = "" +
 	"\x06offset\x18\x01 \x01(\x11R\x06offset\x12\x16\n" +
 	"\x06counts\x18\x02 \x03(\x04R\x06counts\x12\x14\n" +
 	"\x05zeros\x18\x03 \x01(\x04R\x05zeros\x12\x15\n" +
-	"\x06sum_us\x18\x04 \x01(\x04R\x05sumUs\"\xd4\x05\n" +
+	"\x06sum_us\x18\x04 \x01(\x04R\x05sumUs\"\xe8\x05\n" +
 	"\x06Record\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x19\n" +
@@ -870,7 +879,8 @@ const file_aimux_outcome_v1_outcome_proto_rawDesc = "" +
 	"\x06reason\x18\x13 \x01(\tR\x06reason\x12\x1a\n" +
 	"\bwarnings\x18\x14 \x03(\tR\bwarnings\x12%\n" +
 	"\x0etable_revision\x18\x15 \x01(\x04R\rtableRevision\x12\x12\n" +
-	"\x04node\x18\x16 \x01(\tR\x04node\"\xf4\x01\n" +
+	"\x04node\x18\x16 \x01(\tR\x04node\x12\x12\n" +
+	"\x04team\x18\x17 \x01(\tR\x04team\"\xf4\x01\n" +
 	"\aAttempt\x120\n" +
 	"\x06target\x18\x01 \x01(\v2\x18.aimux.outcome.v1.TargetR\x06target\x12\x14\n" +
 	"\x05fault\x18\x02 \x01(\tR\x05fault\x12\x16\n" +

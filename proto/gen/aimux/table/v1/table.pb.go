@@ -1248,8 +1248,13 @@ func (x *Weights) GetReliability() float64 {
 
 // Auth is who may call.
 type Auth struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Anonymous     bool                   `protobuf:"varint,1,opt,name=anonymous,proto3" json:"anonymous,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Anonymous bool                   `protobuf:"varint,1,opt,name=anonymous,proto3" json:"anonymous,omitempty"`
+	// callers by key id, sorted.
+	Callers []*Caller `protobuf:"bytes,2,rep,name=callers,proto3" json:"callers,omitempty"`
+	// teams by id, sorted.
+	Teams         []*Team   `protobuf:"bytes,3,rep,name=teams,proto3" json:"teams,omitempty"`
+	Issuers       []*Issuer `protobuf:"bytes,4,rep,name=issuers,proto3" json:"issuers,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1291,6 +1296,368 @@ func (x *Auth) GetAnonymous() bool {
 	return false
 }
 
+func (x *Auth) GetCallers() []*Caller {
+	if x != nil {
+		return x.Callers
+	}
+	return nil
+}
+
+func (x *Auth) GetTeams() []*Team {
+	if x != nil {
+		return x.Teams
+	}
+	return nil
+}
+
+func (x *Auth) GetIssuers() []*Issuer {
+	if x != nil {
+		return x.Issuers
+	}
+	return nil
+}
+
+// Scope is what a caller may use; an empty list means everything. A model with a trailing * stands for any ending.
+type Scope struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Providers     []string               `protobuf:"bytes,1,rep,name=providers,proto3" json:"providers,omitempty"`
+	Models        []string               `protobuf:"bytes,2,rep,name=models,proto3" json:"models,omitempty"`
+	Classes       []string               `protobuf:"bytes,3,rep,name=classes,proto3" json:"classes,omitempty"`
+	Regions       []string               `protobuf:"bytes,4,rep,name=regions,proto3" json:"regions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Scope) Reset() {
+	*x = Scope{}
+	mi := &file_aimux_table_v1_table_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Scope) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Scope) ProtoMessage() {}
+
+func (x *Scope) ProtoReflect() protoreflect.Message {
+	mi := &file_aimux_table_v1_table_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Scope.ProtoReflect.Descriptor instead.
+func (*Scope) Descriptor() ([]byte, []int) {
+	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Scope) GetProviders() []string {
+	if x != nil {
+		return x.Providers
+	}
+	return nil
+}
+
+func (x *Scope) GetModels() []string {
+	if x != nil {
+		return x.Models
+	}
+	return nil
+}
+
+func (x *Scope) GetClasses() []string {
+	if x != nil {
+		return x.Classes
+	}
+	return nil
+}
+
+func (x *Scope) GetRegions() []string {
+	if x != nil {
+		return x.Regions
+	}
+	return nil
+}
+
+// Caller is the holder of one client key. Disabled and expired keys stay in the table, so that a node can say why it refuses.
+type Caller struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Name  string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// hash is HMAC-SHA256 of the whole key under a key derived from the cluster key.
+	Hash          []byte  `protobuf:"bytes,3,opt,name=hash,proto3" json:"hash,omitempty"`
+	Team          string  `protobuf:"bytes,4,opt,name=team,proto3" json:"team,omitempty"`
+	Scope         *Scope  `protobuf:"bytes,5,opt,name=scope,proto3" json:"scope,omitempty"`
+	Limits        *Limits `protobuf:"bytes,6,opt,name=limits,proto3" json:"limits,omitempty"`
+	Priority      int32   `protobuf:"varint,7,opt,name=priority,proto3" json:"priority,omitempty"`
+	Disabled      bool    `protobuf:"varint,8,opt,name=disabled,proto3" json:"disabled,omitempty"`
+	ExpiresUnixMs int64   `protobuf:"varint,9,opt,name=expires_unix_ms,json=expiresUnixMs,proto3" json:"expires_unix_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Caller) Reset() {
+	*x = Caller{}
+	mi := &file_aimux_table_v1_table_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Caller) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Caller) ProtoMessage() {}
+
+func (x *Caller) ProtoReflect() protoreflect.Message {
+	mi := &file_aimux_table_v1_table_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Caller.ProtoReflect.Descriptor instead.
+func (*Caller) Descriptor() ([]byte, []int) {
+	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Caller) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Caller) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Caller) GetHash() []byte {
+	if x != nil {
+		return x.Hash
+	}
+	return nil
+}
+
+func (x *Caller) GetTeam() string {
+	if x != nil {
+		return x.Team
+	}
+	return ""
+}
+
+func (x *Caller) GetScope() *Scope {
+	if x != nil {
+		return x.Scope
+	}
+	return nil
+}
+
+func (x *Caller) GetLimits() *Limits {
+	if x != nil {
+		return x.Limits
+	}
+	return nil
+}
+
+func (x *Caller) GetPriority() int32 {
+	if x != nil {
+		return x.Priority
+	}
+	return 0
+}
+
+func (x *Caller) GetDisabled() bool {
+	if x != nil {
+		return x.Disabled
+	}
+	return false
+}
+
+func (x *Caller) GetExpiresUnixMs() int64 {
+	if x != nil {
+		return x.ExpiresUnixMs
+	}
+	return 0
+}
+
+// Team is callers who share limits.
+type Team struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Scope         *Scope                 `protobuf:"bytes,2,opt,name=scope,proto3" json:"scope,omitempty"`
+	Limits        *Limits                `protobuf:"bytes,3,opt,name=limits,proto3" json:"limits,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Team) Reset() {
+	*x = Team{}
+	mi := &file_aimux_table_v1_table_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Team) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Team) ProtoMessage() {}
+
+func (x *Team) ProtoReflect() protoreflect.Message {
+	mi := &file_aimux_table_v1_table_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Team.ProtoReflect.Descriptor instead.
+func (*Team) Descriptor() ([]byte, []int) {
+	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *Team) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Team) GetScope() *Scope {
+	if x != nil {
+		return x.Scope
+	}
+	return nil
+}
+
+func (x *Team) GetLimits() *Limits {
+	if x != nil {
+		return x.Limits
+	}
+	return nil
+}
+
+// Issuer is one whose JWTs are taken.
+type Issuer struct {
+	state               protoimpl.MessageState `protogen:"open.v1"`
+	Issuer              string                 `protobuf:"bytes,1,opt,name=issuer,proto3" json:"issuer,omitempty"`
+	Audience            string                 `protobuf:"bytes,2,opt,name=audience,proto3" json:"audience,omitempty"`
+	Algorithms          []string               `protobuf:"bytes,3,rep,name=algorithms,proto3" json:"algorithms,omitempty"`
+	NameClaim           string                 `protobuf:"bytes,4,opt,name=name_claim,json=nameClaim,proto3" json:"name_claim,omitempty"`
+	TeamClaim           string                 `protobuf:"bytes,5,opt,name=team_claim,json=teamClaim,proto3" json:"team_claim,omitempty"`
+	ModelsClaim         string                 `protobuf:"bytes,6,opt,name=models_claim,json=modelsClaim,proto3" json:"models_claim,omitempty"`
+	ProvidersClaim      string                 `protobuf:"bytes,7,opt,name=providers_claim,json=providersClaim,proto3" json:"providers_claim,omitempty"`
+	AllowPrivateAddress bool                   `protobuf:"varint,8,opt,name=allow_private_address,json=allowPrivateAddress,proto3" json:"allow_private_address,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
+}
+
+func (x *Issuer) Reset() {
+	*x = Issuer{}
+	mi := &file_aimux_table_v1_table_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Issuer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Issuer) ProtoMessage() {}
+
+func (x *Issuer) ProtoReflect() protoreflect.Message {
+	mi := &file_aimux_table_v1_table_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Issuer.ProtoReflect.Descriptor instead.
+func (*Issuer) Descriptor() ([]byte, []int) {
+	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *Issuer) GetIssuer() string {
+	if x != nil {
+		return x.Issuer
+	}
+	return ""
+}
+
+func (x *Issuer) GetAudience() string {
+	if x != nil {
+		return x.Audience
+	}
+	return ""
+}
+
+func (x *Issuer) GetAlgorithms() []string {
+	if x != nil {
+		return x.Algorithms
+	}
+	return nil
+}
+
+func (x *Issuer) GetNameClaim() string {
+	if x != nil {
+		return x.NameClaim
+	}
+	return ""
+}
+
+func (x *Issuer) GetTeamClaim() string {
+	if x != nil {
+		return x.TeamClaim
+	}
+	return ""
+}
+
+func (x *Issuer) GetModelsClaim() string {
+	if x != nil {
+		return x.ModelsClaim
+	}
+	return ""
+}
+
+func (x *Issuer) GetProvidersClaim() string {
+	if x != nil {
+		return x.ProvidersClaim
+	}
+	return ""
+}
+
+func (x *Issuer) GetAllowPrivateAddress() bool {
+	if x != nil {
+		return x.AllowPrivateAddress
+	}
+	return false
+}
+
 // Health is the soft part of the table, always whole.
 type Health struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
@@ -1301,14 +1668,16 @@ type Health struct {
 	// transitions are the most recent changes with their reasons, newest last; bounded.
 	Transitions []*Transition `protobuf:"bytes,4,rep,name=transitions,proto3" json:"transitions,omitempty"`
 	// outliers are the nodes whose view differs from all others': their trouble is local.
-	Outliers      []string `protobuf:"bytes,5,rep,name=outliers,proto3" json:"outliers,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Outliers []string `protobuf:"bytes,5,rep,name=outliers,proto3" json:"outliers,omitempty"`
+	// region_share_ppm is this region's part of the limits that are not a provider's; 0 means all.
+	RegionSharePpm uint32 `protobuf:"varint,6,opt,name=region_share_ppm,json=regionSharePpm,proto3" json:"region_share_ppm,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Health) Reset() {
 	*x = Health{}
-	mi := &file_aimux_table_v1_table_proto_msgTypes[12]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1320,7 +1689,7 @@ func (x *Health) String() string {
 func (*Health) ProtoMessage() {}
 
 func (x *Health) ProtoReflect() protoreflect.Message {
-	mi := &file_aimux_table_v1_table_proto_msgTypes[12]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1333,7 +1702,7 @@ func (x *Health) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Health.ProtoReflect.Descriptor instead.
 func (*Health) Descriptor() ([]byte, []int) {
-	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{12}
+	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Health) GetHeader() *Header {
@@ -1371,6 +1740,13 @@ func (x *Health) GetOutliers() []string {
 	return nil
 }
 
+func (x *Health) GetRegionSharePpm() uint32 {
+	if x != nil {
+		return x.RegionSharePpm
+	}
+	return 0
+}
+
 // TargetHealth is the cluster's view of one provider and model.
 type TargetHealth struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
@@ -1405,7 +1781,7 @@ type TargetHealth struct {
 
 func (x *TargetHealth) Reset() {
 	*x = TargetHealth{}
-	mi := &file_aimux_table_v1_table_proto_msgTypes[13]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1417,7 +1793,7 @@ func (x *TargetHealth) String() string {
 func (*TargetHealth) ProtoMessage() {}
 
 func (x *TargetHealth) ProtoReflect() protoreflect.Message {
-	mi := &file_aimux_table_v1_table_proto_msgTypes[13]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1430,7 +1806,7 @@ func (x *TargetHealth) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetHealth.ProtoReflect.Descriptor instead.
 func (*TargetHealth) Descriptor() ([]byte, []int) {
-	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{13}
+	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *TargetHealth) GetProvider() string {
@@ -1566,7 +1942,7 @@ type ProbeGrant struct {
 
 func (x *ProbeGrant) Reset() {
 	*x = ProbeGrant{}
-	mi := &file_aimux_table_v1_table_proto_msgTypes[14]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1578,7 +1954,7 @@ func (x *ProbeGrant) String() string {
 func (*ProbeGrant) ProtoMessage() {}
 
 func (x *ProbeGrant) ProtoReflect() protoreflect.Message {
-	mi := &file_aimux_table_v1_table_proto_msgTypes[14]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1591,7 +1967,7 @@ func (x *ProbeGrant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProbeGrant.ProtoReflect.Descriptor instead.
 func (*ProbeGrant) Descriptor() ([]byte, []int) {
-	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{14}
+	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ProbeGrant) GetNode() string {
@@ -1639,7 +2015,7 @@ type Transition struct {
 
 func (x *Transition) Reset() {
 	*x = Transition{}
-	mi := &file_aimux_table_v1_table_proto_msgTypes[15]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1651,7 +2027,7 @@ func (x *Transition) String() string {
 func (*Transition) ProtoMessage() {}
 
 func (x *Transition) ProtoReflect() protoreflect.Message {
-	mi := &file_aimux_table_v1_table_proto_msgTypes[15]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1664,7 +2040,7 @@ func (x *Transition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Transition.ProtoReflect.Descriptor instead.
 func (*Transition) Descriptor() ([]byte, []int) {
-	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{15}
+	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Transition) GetAtUnixMs() int64 {
@@ -1749,7 +2125,7 @@ type Heartbeat struct {
 
 func (x *Heartbeat) Reset() {
 	*x = Heartbeat{}
-	mi := &file_aimux_table_v1_table_proto_msgTypes[16]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1761,7 +2137,7 @@ func (x *Heartbeat) String() string {
 func (*Heartbeat) ProtoMessage() {}
 
 func (x *Heartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_aimux_table_v1_table_proto_msgTypes[16]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1774,7 +2150,7 @@ func (x *Heartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Heartbeat.ProtoReflect.Descriptor instead.
 func (*Heartbeat) Descriptor() ([]byte, []int) {
-	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{16}
+	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Heartbeat) GetCluster() string {
@@ -1894,7 +2270,7 @@ type Nack struct {
 
 func (x *Nack) Reset() {
 	*x = Nack{}
-	mi := &file_aimux_table_v1_table_proto_msgTypes[17]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1906,7 +2282,7 @@ func (x *Nack) String() string {
 func (*Nack) ProtoMessage() {}
 
 func (x *Nack) ProtoReflect() protoreflect.Message {
-	mi := &file_aimux_table_v1_table_proto_msgTypes[17]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1919,7 +2295,7 @@ func (x *Nack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Nack.ProtoReflect.Descriptor instead.
 func (*Nack) Descriptor() ([]byte, []int) {
-	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{17}
+	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Nack) GetConfigRevision() uint64 {
@@ -1958,7 +2334,7 @@ type Suspect struct {
 
 func (x *Suspect) Reset() {
 	*x = Suspect{}
-	mi := &file_aimux_table_v1_table_proto_msgTypes[18]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1970,7 +2346,7 @@ func (x *Suspect) String() string {
 func (*Suspect) ProtoMessage() {}
 
 func (x *Suspect) ProtoReflect() protoreflect.Message {
-	mi := &file_aimux_table_v1_table_proto_msgTypes[18]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1983,7 +2359,7 @@ func (x *Suspect) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Suspect.ProtoReflect.Descriptor instead.
 func (*Suspect) Descriptor() ([]byte, []int) {
-	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{18}
+	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Suspect) GetCluster() string {
@@ -2041,7 +2417,7 @@ type ExplainRequest struct {
 
 func (x *ExplainRequest) Reset() {
 	*x = ExplainRequest{}
-	mi := &file_aimux_table_v1_table_proto_msgTypes[19]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2053,7 +2429,7 @@ func (x *ExplainRequest) String() string {
 func (*ExplainRequest) ProtoMessage() {}
 
 func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_aimux_table_v1_table_proto_msgTypes[19]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2066,7 +2442,7 @@ func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainRequest.ProtoReflect.Descriptor instead.
 func (*ExplainRequest) Descriptor() ([]byte, []int) {
-	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{19}
+	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ExplainRequest) GetProtocol() string {
@@ -2117,7 +2493,7 @@ type Explanation struct {
 
 func (x *Explanation) Reset() {
 	*x = Explanation{}
-	mi := &file_aimux_table_v1_table_proto_msgTypes[20]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2129,7 +2505,7 @@ func (x *Explanation) String() string {
 func (*Explanation) ProtoMessage() {}
 
 func (x *Explanation) ProtoReflect() protoreflect.Message {
-	mi := &file_aimux_table_v1_table_proto_msgTypes[20]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2142,7 +2518,7 @@ func (x *Explanation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Explanation.ProtoReflect.Descriptor instead.
 func (*Explanation) Descriptor() ([]byte, []int) {
-	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{20}
+	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Explanation) GetNode() string {
@@ -2277,7 +2653,7 @@ type Considered struct {
 
 func (x *Considered) Reset() {
 	*x = Considered{}
-	mi := &file_aimux_table_v1_table_proto_msgTypes[21]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2289,7 +2665,7 @@ func (x *Considered) String() string {
 func (*Considered) ProtoMessage() {}
 
 func (x *Considered) ProtoReflect() protoreflect.Message {
-	mi := &file_aimux_table_v1_table_proto_msgTypes[21]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2302,7 +2678,7 @@ func (x *Considered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Considered.ProtoReflect.Descriptor instead.
 func (*Considered) Descriptor() ([]byte, []int) {
-	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{21}
+	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Considered) GetProvider() string {
@@ -2500,16 +2876,52 @@ const file_aimux_table_v1_table_proto_rawDesc = "" +
 	"\aWeights\x12\x12\n" +
 	"\x04cost\x18\x01 \x01(\x01R\x04cost\x12\x18\n" +
 	"\alatency\x18\x02 \x01(\x01R\alatency\x12 \n" +
-	"\vreliability\x18\x03 \x01(\x01R\vreliability\"$\n" +
+	"\vreliability\x18\x03 \x01(\x01R\vreliability\"\xb4\x01\n" +
 	"\x04Auth\x12\x1c\n" +
-	"\tanonymous\x18\x01 \x01(\bR\tanonymous\"\xe9\x01\n" +
+	"\tanonymous\x18\x01 \x01(\bR\tanonymous\x120\n" +
+	"\acallers\x18\x02 \x03(\v2\x16.aimux.table.v1.CallerR\acallers\x12*\n" +
+	"\x05teams\x18\x03 \x03(\v2\x14.aimux.table.v1.TeamR\x05teams\x120\n" +
+	"\aissuers\x18\x04 \x03(\v2\x16.aimux.table.v1.IssuerR\aissuers\"q\n" +
+	"\x05Scope\x12\x1c\n" +
+	"\tproviders\x18\x01 \x03(\tR\tproviders\x12\x16\n" +
+	"\x06models\x18\x02 \x03(\tR\x06models\x12\x18\n" +
+	"\aclasses\x18\x03 \x03(\tR\aclasses\x12\x18\n" +
+	"\aregions\x18\x04 \x03(\tR\aregions\"\x91\x02\n" +
+	"\x06Caller\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
+	"\x04hash\x18\x03 \x01(\fR\x04hash\x12\x12\n" +
+	"\x04team\x18\x04 \x01(\tR\x04team\x12+\n" +
+	"\x05scope\x18\x05 \x01(\v2\x15.aimux.table.v1.ScopeR\x05scope\x12.\n" +
+	"\x06limits\x18\x06 \x01(\v2\x16.aimux.table.v1.LimitsR\x06limits\x12\x1a\n" +
+	"\bpriority\x18\a \x01(\x05R\bpriority\x12\x1a\n" +
+	"\bdisabled\x18\b \x01(\bR\bdisabled\x12&\n" +
+	"\x0fexpires_unix_ms\x18\t \x01(\x03R\rexpiresUnixMs\"s\n" +
+	"\x04Team\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12+\n" +
+	"\x05scope\x18\x02 \x01(\v2\x15.aimux.table.v1.ScopeR\x05scope\x12.\n" +
+	"\x06limits\x18\x03 \x01(\v2\x16.aimux.table.v1.LimitsR\x06limits\"\x9a\x02\n" +
+	"\x06Issuer\x12\x16\n" +
+	"\x06issuer\x18\x01 \x01(\tR\x06issuer\x12\x1a\n" +
+	"\baudience\x18\x02 \x01(\tR\baudience\x12\x1e\n" +
+	"\n" +
+	"algorithms\x18\x03 \x03(\tR\n" +
+	"algorithms\x12\x1d\n" +
+	"\n" +
+	"name_claim\x18\x04 \x01(\tR\tnameClaim\x12\x1d\n" +
+	"\n" +
+	"team_claim\x18\x05 \x01(\tR\tteamClaim\x12!\n" +
+	"\fmodels_claim\x18\x06 \x01(\tR\vmodelsClaim\x12'\n" +
+	"\x0fproviders_claim\x18\a \x01(\tR\x0eprovidersClaim\x122\n" +
+	"\x15allow_private_address\x18\b \x01(\bR\x13allowPrivateAddress\"\x93\x02\n" +
 	"\x06Health\x12.\n" +
 	"\x06header\x18\x01 \x01(\v2\x16.aimux.table.v1.HeaderR\x06header\x126\n" +
 	"\atargets\x18\x02 \x03(\v2\x1c.aimux.table.v1.TargetHealthR\atargets\x12\x1d\n" +
 	"\n" +
 	"nodes_live\x18\x03 \x01(\rR\tnodesLive\x12<\n" +
 	"\vtransitions\x18\x04 \x03(\v2\x1a.aimux.table.v1.TransitionR\vtransitions\x12\x1a\n" +
-	"\boutliers\x18\x05 \x03(\tR\boutliers\"\xcc\x04\n" +
+	"\boutliers\x18\x05 \x03(\tR\boutliers\x12(\n" +
+	"\x10region_share_ppm\x18\x06 \x01(\rR\x0eregionSharePpm\"\xcc\x04\n" +
 	"\fTargetHealth\x12\x1a\n" +
 	"\bprovider\x18\x01 \x01(\tR\bprovider\x12\x14\n" +
 	"\x05model\x18\x02 \x01(\tR\x05model\x12+\n" +
@@ -2649,7 +3061,7 @@ func file_aimux_table_v1_table_proto_rawDescGZIP() []byte {
 }
 
 var file_aimux_table_v1_table_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_aimux_table_v1_table_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_aimux_table_v1_table_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_aimux_table_v1_table_proto_goTypes = []any{
 	(State)(0),             // 0: aimux.table.v1.State
 	(*Header)(nil),         // 1: aimux.table.v1.Header
@@ -2664,17 +3076,21 @@ var file_aimux_table_v1_table_proto_goTypes = []any{
 	(*Policy)(nil),         // 10: aimux.table.v1.Policy
 	(*Weights)(nil),        // 11: aimux.table.v1.Weights
 	(*Auth)(nil),           // 12: aimux.table.v1.Auth
-	(*Health)(nil),         // 13: aimux.table.v1.Health
-	(*TargetHealth)(nil),   // 14: aimux.table.v1.TargetHealth
-	(*ProbeGrant)(nil),     // 15: aimux.table.v1.ProbeGrant
-	(*Transition)(nil),     // 16: aimux.table.v1.Transition
-	(*Heartbeat)(nil),      // 17: aimux.table.v1.Heartbeat
-	(*Nack)(nil),           // 18: aimux.table.v1.Nack
-	(*Suspect)(nil),        // 19: aimux.table.v1.Suspect
-	(*ExplainRequest)(nil), // 20: aimux.table.v1.ExplainRequest
-	(*Explanation)(nil),    // 21: aimux.table.v1.Explanation
-	(*Considered)(nil),     // 22: aimux.table.v1.Considered
-	nil,                    // 23: aimux.table.v1.ExplainRequest.HeadersEntry
+	(*Scope)(nil),          // 13: aimux.table.v1.Scope
+	(*Caller)(nil),         // 14: aimux.table.v1.Caller
+	(*Team)(nil),           // 15: aimux.table.v1.Team
+	(*Issuer)(nil),         // 16: aimux.table.v1.Issuer
+	(*Health)(nil),         // 17: aimux.table.v1.Health
+	(*TargetHealth)(nil),   // 18: aimux.table.v1.TargetHealth
+	(*ProbeGrant)(nil),     // 19: aimux.table.v1.ProbeGrant
+	(*Transition)(nil),     // 20: aimux.table.v1.Transition
+	(*Heartbeat)(nil),      // 21: aimux.table.v1.Heartbeat
+	(*Nack)(nil),           // 22: aimux.table.v1.Nack
+	(*Suspect)(nil),        // 23: aimux.table.v1.Suspect
+	(*ExplainRequest)(nil), // 24: aimux.table.v1.ExplainRequest
+	(*Explanation)(nil),    // 25: aimux.table.v1.Explanation
+	(*Considered)(nil),     // 26: aimux.table.v1.Considered
+	nil,                    // 27: aimux.table.v1.ExplainRequest.HeadersEntry
 }
 var file_aimux_table_v1_table_proto_depIdxs = []int32{
 	1,  // 0: aimux.table.v1.Config.header:type_name -> aimux.table.v1.Header
@@ -2691,25 +3107,32 @@ var file_aimux_table_v1_table_proto_depIdxs = []int32{
 	9,  // 11: aimux.table.v1.Model.price:type_name -> aimux.table.v1.Price
 	3,  // 12: aimux.table.v1.Model.limits:type_name -> aimux.table.v1.Limits
 	11, // 13: aimux.table.v1.Policy.weights:type_name -> aimux.table.v1.Weights
-	1,  // 14: aimux.table.v1.Health.header:type_name -> aimux.table.v1.Header
-	14, // 15: aimux.table.v1.Health.targets:type_name -> aimux.table.v1.TargetHealth
-	16, // 16: aimux.table.v1.Health.transitions:type_name -> aimux.table.v1.Transition
-	0,  // 17: aimux.table.v1.TargetHealth.state:type_name -> aimux.table.v1.State
-	15, // 18: aimux.table.v1.TargetHealth.probe:type_name -> aimux.table.v1.ProbeGrant
-	0,  // 19: aimux.table.v1.Transition.from:type_name -> aimux.table.v1.State
-	0,  // 20: aimux.table.v1.Transition.to:type_name -> aimux.table.v1.State
-	1,  // 21: aimux.table.v1.Heartbeat.applied:type_name -> aimux.table.v1.Header
-	18, // 22: aimux.table.v1.Heartbeat.nack:type_name -> aimux.table.v1.Nack
-	0,  // 23: aimux.table.v1.Suspect.state:type_name -> aimux.table.v1.State
-	23, // 24: aimux.table.v1.ExplainRequest.headers:type_name -> aimux.table.v1.ExplainRequest.HeadersEntry
-	1,  // 25: aimux.table.v1.Explanation.table:type_name -> aimux.table.v1.Header
-	22, // 26: aimux.table.v1.Explanation.candidates:type_name -> aimux.table.v1.Considered
-	0,  // 27: aimux.table.v1.Considered.state:type_name -> aimux.table.v1.State
-	28, // [28:28] is the sub-list for method output_type
-	28, // [28:28] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	14, // 14: aimux.table.v1.Auth.callers:type_name -> aimux.table.v1.Caller
+	15, // 15: aimux.table.v1.Auth.teams:type_name -> aimux.table.v1.Team
+	16, // 16: aimux.table.v1.Auth.issuers:type_name -> aimux.table.v1.Issuer
+	13, // 17: aimux.table.v1.Caller.scope:type_name -> aimux.table.v1.Scope
+	3,  // 18: aimux.table.v1.Caller.limits:type_name -> aimux.table.v1.Limits
+	13, // 19: aimux.table.v1.Team.scope:type_name -> aimux.table.v1.Scope
+	3,  // 20: aimux.table.v1.Team.limits:type_name -> aimux.table.v1.Limits
+	1,  // 21: aimux.table.v1.Health.header:type_name -> aimux.table.v1.Header
+	18, // 22: aimux.table.v1.Health.targets:type_name -> aimux.table.v1.TargetHealth
+	20, // 23: aimux.table.v1.Health.transitions:type_name -> aimux.table.v1.Transition
+	0,  // 24: aimux.table.v1.TargetHealth.state:type_name -> aimux.table.v1.State
+	19, // 25: aimux.table.v1.TargetHealth.probe:type_name -> aimux.table.v1.ProbeGrant
+	0,  // 26: aimux.table.v1.Transition.from:type_name -> aimux.table.v1.State
+	0,  // 27: aimux.table.v1.Transition.to:type_name -> aimux.table.v1.State
+	1,  // 28: aimux.table.v1.Heartbeat.applied:type_name -> aimux.table.v1.Header
+	22, // 29: aimux.table.v1.Heartbeat.nack:type_name -> aimux.table.v1.Nack
+	0,  // 30: aimux.table.v1.Suspect.state:type_name -> aimux.table.v1.State
+	27, // 31: aimux.table.v1.ExplainRequest.headers:type_name -> aimux.table.v1.ExplainRequest.HeadersEntry
+	1,  // 32: aimux.table.v1.Explanation.table:type_name -> aimux.table.v1.Header
+	26, // 33: aimux.table.v1.Explanation.candidates:type_name -> aimux.table.v1.Considered
+	0,  // 34: aimux.table.v1.Considered.state:type_name -> aimux.table.v1.State
+	35, // [35:35] is the sub-list for method output_type
+	35, // [35:35] is the sub-list for method input_type
+	35, // [35:35] is the sub-list for extension type_name
+	35, // [35:35] is the sub-list for extension extendee
+	0,  // [0:35] is the sub-list for field type_name
 }
 
 func init() { file_aimux_table_v1_table_proto_init() }
@@ -2723,7 +3146,7 @@ func file_aimux_table_v1_table_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_aimux_table_v1_table_proto_rawDesc), len(file_aimux_table_v1_table_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   23,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
