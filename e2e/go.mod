@@ -17,6 +17,7 @@ require (
 	github.com/aimux/aimux/controlplane v0.0.0 // indirect
 	github.com/aimux/aimux/dataplane v0.0.0 // indirect
 	github.com/alicebob/miniredis/v2 v2.40.0 // indirect
+	github.com/anishathalye/porcupine v1.3.1 // indirect
 	github.com/antithesishq/antithesis-sdk-go v0.8.0-default-no-op // indirect
 	github.com/bahlo/generic-list-go v0.2.0 // indirect
 	github.com/beorn7/perks v1.0.1 // indirect
