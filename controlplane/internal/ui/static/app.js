@@ -1,9 +1,10 @@
 // The page around the pages: which is shown, where the focus goes, whether what is shown is of now.
 
 import { h, patch } from './element.js';
-import { begin, house, stale, transitionKey, watch } from './house.js';
+import { begin, house, refresh, stale, transitionKey, watch } from './house.js';
 import { clock, duration } from './format.js';
 import { attention, standingOf } from './standing.js';
+import * as session from './session.js';
 import * as overview from './overview.js';
 import * as providers from './providers.js';
 import * as provider from './provider.js';
@@ -35,6 +36,11 @@ function draw() {
     one.name, one.href === '#/' && urgent > 0 && h('span', { class: 'number' }, urgent, h('span', { class: 'unseen' }, urgent === 1 ? ' thing needs attention' : ' things need attention')))));
   document.title = `${urgent ? `(${urgent}) ` : ''}${page.title(argument)} · aimux`;
   drawLink();
+  if (house.locked) {
+    document.title = 'Sign in · aimux';
+    patch(main, session.view(house.locked, refresh));
+    return;
+  }
   patch(main, house.ready ? [...banner(), ...page.view(argument).map(keyed(page.title(argument)))] : [h('p', { key: 'wait', class: 'wait' }, house.trouble ? `Not connected: ${house.trouble}.` : 'Asking…')]);
 }
 
@@ -47,7 +53,7 @@ function drawLink() {
   const late = house.ready && stale();
   document.body.classList.toggle('stale', late);
   const { standing } = house;
-  const text = late ? lateness() : house.ready ? `Live from ${standing.control_plane}${standing.leading ? ', the leader' : `; ${standing.leader} leads`}` : 'Connecting…';
+  const text = house.locked ? 'Signed out' : late ? lateness() : house.ready ? `Live from ${standing.control_plane}${standing.leading ? ', the leader' : `; ${standing.leader} leads`}` : 'Connecting…';
   const line = h('span', { class: late ? 'link-late' : 'link-live' }, h('span', { class: 'dot', 'aria-hidden': 'true' }), text);
   patch(document.getElementById('link'), [line]);
 }
@@ -74,10 +80,12 @@ function announce() {
 }
 
 window.addEventListener('hashchange', () => {
+  if (session.arrive()) refresh();
   draw();
   window.scrollTo(0, 0);
   main.querySelector('h1')?.focus();
 });
+session.arrive();
 watch(draw);
 watch(announce);
 draw();

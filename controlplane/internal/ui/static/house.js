@@ -30,6 +30,8 @@ export const house = {
   ready: false,
   heard: 0,
   trouble: '',
+  // locked is why the admin API wants another token; empty while it is content. Nothing is asked until there is one.
+  locked: '',
   series: { rate: new Series(), failed: new Series(), success: new Series(), first: new Series(), total: new Series(), spend: new Series(), flight: new Series() },
   // by provider: {rate, failed, success, first} series; rate and failed are per second.
   providers: new Map(),
@@ -85,13 +87,15 @@ async function round() {
     take();
     house.heard = Date.now();
     house.trouble = '';
+    house.locked = '';
     house.ready = true;
   } catch (error) {
     house.trouble = troubles[error.name] ?? error.message;
+    if (mine === turn) house.locked = error.code === 'unauthenticated' ? error.message : '';
   }
   if (mine !== turn) return;
   changed();
-  if (!document.hidden) pending = setTimeout(round, interval);
+  if (!document.hidden && !house.locked) pending = setTimeout(round, interval);
 }
 
 // ask returns what takes its answers.

@@ -1,5 +1,7 @@
 // The admin API over Connect's JSON: one POST a call.
 
+import { authorization } from './session.js';
+
 const patience = 4000; // milliseconds; every call here is answered from memory but writes and Explain, which say so
 
 // Refusal is an answer that is an error: its code, what it says, and of wrong input every problem with its path.
@@ -15,7 +17,7 @@ class Refusal extends Error {
 export async function call(procedure, request = {}, wait = patience) {
   const response = await fetch(`/aimux.admin.v1.${procedure}`, {
     method: 'POST',
-    headers: { 'Content-Type': 'application/json', 'Connect-Protocol-Version': '1' },
+    headers: { 'Content-Type': 'application/json', 'Connect-Protocol-Version': '1', ...authorization() },
     body: JSON.stringify(request),
     signal: AbortSignal.timeout(wait),
   });
@@ -26,7 +28,8 @@ export async function call(procedure, request = {}, wait = patience) {
 
 // page reads one of the pages that are no RPC.
 export async function page(path) {
-  const response = await fetch(path, { signal: AbortSignal.timeout(patience) });
+  const response = await fetch(path, { headers: authorization(), signal: AbortSignal.timeout(patience) });
+  if (response.status === 401) throw new Refusal('unauthenticated', (await response.text()).trim(), []);
   return response.json();
 }
 
