@@ -111,7 +111,10 @@ func (t *Table) Throttles() []Throttle { return t.throttles }
 // WithHealth is the same catalog under a newer view of its health. Entries for providers and models that the table does not have are
 // ignored: they belong to another configuration. Whether h is newer is the caller's to judge.
 func (t *Table) WithHealth(h *tablev1.Health) *Table {
-	next := &Table{catalog: t.catalog, revision: t.revision, health: freshHealth(len(t.targets)), nodes: max(1, int(h.GetNodesLive()))}
+	next := &Table{catalog: t.catalog, revision: t.revision, health: freshHealth(len(t.targets)), nodes: max(1, int(h.GetNodesLive())), regionShare: ppm}
+	if part := h.GetRegionSharePpm(); part > 0 {
+		next.regionShare = min(part, ppm)
+	}
 	if head := h.GetHeader(); head != nil {
 		next.revision.Epoch, next.revision.Health, next.revision.Leader = head.GetEpoch(), head.GetHealthSeq(), head.GetLeader()
 		next.revision.IssuedMs = head.GetIssuedUnixMs()
@@ -175,7 +178,9 @@ func (h *Health) merge(entry *tablev1.TargetHealth, own bool) {
 		h.Probe = Grant{Node: p.GetNode(), Lease: p.GetLease(), ExpiresMs: p.GetExpiresUnixMs(), Live: p.GetLive(), Provider: !own}
 	}
 	h.WeightPPM = min(h.WeightPPM, share(entry.GetWeightPpm(), entry.GetState()))
-	h.CapacitySharePPM = min(h.CapacitySharePPM, share(entry.GetCapacitySharePpm(), entry.GetState()))
+	if part := entry.GetCapacitySharePpm(); part > 0 {
+		h.CapacitySharePPM = min(h.CapacitySharePPM, part)
+	}
 	if v := entry.GetFirstTokenMs(); v != 0 && (own || h.FirstToken == 0) {
 		h.FirstToken = time.Duration(v) * time.Millisecond
 	}
@@ -262,7 +267,6 @@ func (t *Table) Aged(silence time.Duration) *Table {
 			h.State = Unhealthy
 		}
 		h.WeightPPM = ppm - uint32(left*float64(ppm-h.WeightPPM))
-		h.CapacitySharePPM = ppm - uint32(left*float64(ppm-h.CapacitySharePPM))
 		if left == 0 {
 			h.State, h.SuccessPPM, h.InFlight, h.Reason = Healthy, 0, 0, ""
 		}

@@ -1,6 +1,7 @@
 package route
 
 import (
+	"fmt"
 	"math"
 
 	tablev1 "github.com/aimux/aimux/proto/gen/aimux/table/v1"
@@ -81,6 +82,34 @@ func (l Limits) or(inFlight, requests, tokens int64) Limits {
 	}
 	if l.Tokens == 0 {
 		l.Tokens = tokens
+	}
+	return l
+}
+
+// callerLimits reads the limits of client keys and teams.
+func (r *reader) callerLimits(w *tablev1.Auth) {
+	r.c.keyLimits, r.c.teamLimits = make(map[string]Limits), make(map[string]Limits)
+	for _, k := range w.GetCallers() {
+		if l := r.limits(fmt.Sprintf("auth.callers[%q].limits", k.GetId()), k.GetLimits()); !l.None() {
+			r.c.keyLimits[k.GetId()] = l
+		}
+	}
+	for _, team := range w.GetTeams() {
+		if l := r.limits(fmt.Sprintf("auth.teams[%q].limits", team.GetId()), team.GetLimits()); !l.None() {
+			r.c.teamLimits[team.GetId()] = l
+		}
+	}
+}
+
+// Part is the limits of which only so many parts per million are ours; what is limited stays limited.
+func (l Limits) Part(sharePPM uint32) Limits {
+	if sharePPM >= ppm {
+		return l
+	}
+	for _, n := range [...]*int64{&l.InFlight, &l.Requests, &l.Tokens, &l.InputTokens, &l.OutputTokens, &l.NanoPerDay, &l.NanoPerMonth} {
+		if *n > 0 {
+			*n = max(*n/ppm*int64(sharePPM)+*n%ppm*int64(sharePPM)/ppm, 1)
+		}
 	}
 	return l
 }

@@ -23,6 +23,8 @@ type Table struct {
 	throttles []Throttle
 	// nodes is how many nodes the control plane hears; at least 1.
 	nodes int
+	// regionShare is this region's part of the limits that are not a provider's, in parts per million.
+	regionShare uint32
 }
 
 // catalog is the part of a table that changes only with the configuration.
@@ -37,6 +39,8 @@ type catalog struct {
 	names     names
 	anonymous bool
 	limits    Limits
+	// keyLimits and teamLimits are those of client keys and teams that have any, by their ids.
+	keyLimits, teamLimits map[string]Limits
 	// size is the number of providers in use: a fair share of one is 1/size.
 	size int
 }
@@ -205,6 +209,24 @@ func (t *Table) NodesLive() int { return t.nodes }
 
 // Limits are those of all requests together.
 func (t *Table) Limits() Limits { return t.limits }
+
+// KeyLimits are those of each client key that has any, by its id. Read only.
+func (t *Table) KeyLimits() map[string]Limits { return t.keyLimits }
+
+// TeamLimits are those of each team that has any, by its id. Read only.
+func (t *Table) TeamLimits() map[string]Limits { return t.teamLimits }
+
+// RegionSharePPM is this region's part of the limits that are not a provider's, in parts per million.
+func (t *Table) RegionSharePPM() uint32 { return t.regionShare }
+
+// CapacitySharePPM is this region's part of a provider's own limits, in parts per million.
+func (t *Table) CapacitySharePPM(provider int) uint32 {
+	p, most := &t.providers[provider], uint32(0)
+	for i := range t.targetsOf(p) {
+		most = max(most, t.health[i].CapacitySharePPM)
+	}
+	return most
+}
 
 // Len is the number of targets, those of disabled providers included.
 func (t *Table) Len() int { return len(t.targets) }

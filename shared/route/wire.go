@@ -28,12 +28,13 @@ func FromWire(cfg *tablev1.Config, open func(p *tablev1.Provider, c *tablev1.Cre
 	r.providers(cfg.GetProviders())
 	r.policy(cfg.GetPolicy())
 	r.c.limits = r.limits("limits", cfg.GetLimits())
+	r.callerLimits(cfg.GetAuth())
 	if err := errors.Join(r.problems...); err != nil {
 		return nil, fmt.Errorf("reading configuration revision %d: %w", cfg.GetHeader().GetConfigRevision(), err)
 	}
 	r.c.settle()
 	head := cfg.GetHeader()
-	t := &Table{catalog: r.c, health: freshHealth(len(r.c.targets)), rows: r.c.rows, nodes: 1, revision: Revision{
+	t := &Table{catalog: r.c, health: freshHealth(len(r.c.targets)), rows: r.c.rows, nodes: 1, regionShare: ppm, revision: Revision{
 		Cluster: head.GetCluster(), Leader: head.GetLeader(), Config: head.GetConfigRevision(),
 		Epoch: head.GetEpoch(), Health: head.GetHealthSeq(), IssuedMs: head.GetIssuedUnixMs(),
 	}}
