@@ -19,7 +19,7 @@ const module = "github.com/aimux/aimux/"
 
 // pure are the rooms that hold no I/O, no time and no chance: all of that comes in as arguments. A room's children are pure with it.
 var pure = []string{
-	"shared/fault", "shared/outcome", "shared/circuit", "shared/route", "shared/provider", "shared/secret",
+	"shared/fault", "shared/outcome", "shared/circuit", "shared/route", "shared/provider", "shared/secret", "shared/identity",
 	"dataplane/internal/analyze", "dataplane/internal/dialect",
 	"controlplane/internal/catalog", "controlplane/internal/fleet",
 }
@@ -58,6 +58,8 @@ var owners = []struct {
 	{"connectrpc.com/", []string{"controlplane/internal/admin", "deploy/cmd/aimux", "deploy/internal/cli", "proto"}},
 	{"go.opentelemetry.io/otel", []string{"shared/telemetry"}},
 	{"github.com/prometheus/client_golang", []string{"shared/telemetry"}},
+	{"github.com/coreos/go-oidc", []string{"shared/issuer"}},
+	{"github.com/go-jose", []string{"shared/issuer"}},
 	{"github.com/tetratelabs/wazero", []string{"dataplane/internal/plugin"}},
 	{"sigs.k8s.io/yaml", []string{"controlplane/internal/catalog"}},
 	{"github.com/fsnotify/fsnotify", []string{"controlplane/internal/store"}},

@@ -3,6 +3,9 @@ package secret
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -56,6 +59,30 @@ func ParseKey(text string) (Key, error) {
 
 // IsZero reports that there is no key.
 func (k Key) IsZero() bool { return k.bytes == nil }
+
+// Derive makes a key for one purpose, from which neither this key nor that of any other purpose can be found. Without a key there is none
+// to be made.
+func (k Key) Derive(purpose string) Key {
+	if k.IsZero() {
+		return Key{}
+	}
+	raw, err := hkdf.Key(sha256.New, []byte(*k.bytes), nil, "aimux "+purpose, KeySize)
+	if err != nil {
+		return Key{} // hkdf knows no error for a key of this size
+	}
+	return NewKey([KeySize]byte(raw))
+}
+
+// MAC is the HMAC-SHA256 of a message under the key. Derive a key for each kind of message first.
+func (k Key) MAC(message string) (sum [sha256.Size]byte) {
+	if k.IsZero() {
+		return sum
+	}
+	mac := hmac.New(sha256.New, []byte(*k.bytes))
+	mac.Write([]byte(message))
+	mac.Sum(sum[:0])
+	return sum
+}
 
 // Reveal returns the key as hexadecimal digits, as ParseKey reads it; for the file it is kept in.
 func (k Key) Reveal() string {

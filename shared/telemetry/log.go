@@ -21,7 +21,7 @@ func NewTextLog(w io.Writer, level *slog.LevelVar) *slog.Logger {
 const redacted = "[secret]"
 
 // keyShapes are the forms in which keys of vendors, of aimux itself and of token issuers come.
-var keyShapes = regexp.MustCompile(`\b(?:sk|csk|pk|rk)-[A-Za-z0-9_\-*.]{6,}|\baimux_[A-Za-z0-9_\-]{8,}|\beyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-.]+|(?i:\bbearer\s+)[A-Za-z0-9_\-.~+/=]{6,}|\b[0-9a-f]{32}\.[A-Za-z0-9]{12,}`)
+var keyShapes = regexp.MustCompile(`\b(?:sk|csk|pk|rk)-[A-Za-z0-9_\-*.]{6,}|\baimux(?:adm)?_[a-z0-9\-]{1,63}_[a-z2-7]{8,}|\beyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-.]+|(?i:\bbearer\s+)[A-Za-z0-9_\-.~+/=]{6,}|\b[0-9a-f]{32}\.[A-Za-z0-9]{12,}`)
 
 // Scrub replaces everything in text that has the shape of a key.
 func Scrub(text string) string {

@@ -12,9 +12,8 @@ import (
 	"syscall"
 
 	"github.com/aimux/aimux/shared/fault"
+	"github.com/aimux/aimux/shared/guard"
 )
-
-var errForbidden = errors.New("its address is loopback, private or reserved, and allow_private_address is not set")
 
 func isEnd(err error) bool { return err == io.EOF } //nolint:errorlint // a Reader's end is this very value
 
@@ -39,8 +38,8 @@ func reason(err error) string {
 	var alert tls.AlertError
 	var record tls.RecordHeaderError
 	switch {
-	case errors.Is(err, errForbidden):
-		return errForbidden.Error()
+	case errors.Is(err, guard.ErrForbidden):
+		return guard.ErrForbidden.Error()
 	case errors.As(err, &dns):
 		if dns.IsNotFound {
 			return "its name does not resolve"

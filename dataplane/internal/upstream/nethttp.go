@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/aimux/aimux/shared/fault"
+	"github.com/aimux/aimux/shared/guard"
 )
 
 // engine sends what goes over TLS by net/http, which speaks HTTP/2 there, and what goes in clear, to neighbours and into this process, by
@@ -40,7 +41,7 @@ func New(config Config, deps Deps) Engine {
 type dial func(ctx context.Context, network, address string) (net.Conn, error)
 
 func dialer(config Config, deps Deps, allowPrivate bool) dial {
-	check := guard(allowPrivate)
+	check := guard.Control(allowPrivate)
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		d := net.Dialer{Timeout: config.ConnectTimeout, KeepAlive: 15 * time.Second, Control: check}
 		if deps.ConnectTimeout != nil {

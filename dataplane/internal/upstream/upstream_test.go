@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"net/url"
 	"strings"
 	"sync"
@@ -79,20 +78,6 @@ func TestForbiddenAddresses(t *testing.T) {
 	}
 	if reached.Load() {
 		t.Error("a forbidden address was reached")
-	}
-	for address, allowed := range map[string]bool{
-		"8.8.8.8": true, "1.1.1.1": true, "2606:4700::1111": true,
-		"10.1.2.3": false, "172.16.0.1": false, "172.31.255.255": false, "192.168.1.1": false, "100.64.0.1": false, "169.254.1.1": false,
-		"fe80::1": false, "fd12::1": false, "::ffff:10.0.0.1": false, "64:ff9b::a00:1": false, "2002:a00:1::": false, "224.0.0.1": false, "255.255.255.255": false,
-	} {
-		if err := judge(netip.MustParseAddr(address).Unmap(), false); (err == nil) != allowed {
-			t.Errorf("%s: %v", address, err)
-		}
-	}
-	for _, address := range []string{"169.254.169.254", "fd00:ec2::254", "100.100.100.200"} {
-		if judge(netip.MustParseAddr(address), true) == nil {
-			t.Errorf("%s is reachable where private addresses are allowed", address)
-		}
 	}
 }
 
