@@ -5,7 +5,7 @@ BIN      := $(CURDIR)/.tmp/bin
 MODULES  := controlplane dataplane deploy e2e proto shared
 PACKAGES := $(addsuffix /...,$(addprefix ./,$(MODULES)))
 GO       ?= go
-SEED     ?= 1
+SEED     ?= 101
 DURATION ?= 10s
 
 .DEFAULT_GOAL := help
