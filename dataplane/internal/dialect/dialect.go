@@ -68,8 +68,12 @@ type Usage struct {
 
 // Progress is what a Reply knows so far; read by the proxy after every Feed.
 type Progress struct {
-	// Started: a real event has come, so the client's 200 may be committed.
+	// Started: a real event has come; it may be no more than that an answer begins.
 	Started bool
+	// Opened: the first token is there, though it may be one that is not shown.
+	Opened bool
+	// Spoken: what the client waits for has come, text, reasoning, a call or a proper end, so its 200 may be committed.
+	Spoken bool
 	// Done: the provider's answer is complete and correct.
 	Done bool
 	// Fault is set when the provider's own words ended the answer: an error event, an error in a 200, garbage.

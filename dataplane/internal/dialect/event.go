@@ -22,6 +22,8 @@ const (
 	Finish                            // Stop, Text: the stop sequence or the explanation, Name: the provider's word
 	Ended                             // the answer is complete and correct
 	Failed                            // Fault: the provider's words or garbage ended the answer
+	ThoughtStart                      // reasoning begins; it may be that no word of it is shown
+	Foreign                           // a block that no other format has begins
 )
 
 // StopKind is why an answer ended.

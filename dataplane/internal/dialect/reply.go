@@ -166,12 +166,20 @@ func (m *machine) watch(e *Event) {
 		p.Started = true
 	}
 	switch e.Kind {
+	case Started, UsageNow, Failed:
+	case ThoughtStart, BlockEnd:
+		p.Opened = true
+	default:
+		p.Opened = true
+		p.Spoken = p.Spoken || len(e.Text) > 0 || e.Kind != TextPiece && e.Kind != ThoughtPiece
+	}
+	switch e.Kind {
 	case TextPiece:
 		p.Tokens++
 	case ThoughtPiece, RefusalPiece, CallPiece:
 		p.Tokens++
 		p.PlainText = false
-	case CallStart, Redacted:
+	case CallStart, Redacted, Citation, Foreign:
 		p.PlainText = false
 	case Signature:
 		p.PlainText = false
@@ -215,7 +223,8 @@ func (m *machine) emitAll(dst []byte) []byte {
 // emit watches and writes one event that has passed the filters.
 func (m *machine) emit(dst []byte, e *Event) []byte {
 	m.watch(e)
-	if e.Kind == Failed {
+	switch e.Kind {
+	case Failed, ThoughtStart, Foreign: // said for Progress alone
 		return dst
 	}
 	if m.folder == nil {
@@ -335,7 +344,7 @@ func (m *machine) Ping(dst []byte) []byte {
 	if !m.toStream {
 		return dst
 	}
-	if !m.progress.Started {
+	if !m.progress.Spoken { // nothing of the answer is with the client, so none of its format's own events may be
 		return append(dst, ": ping\n\n"...)
 	}
 	return m.encoder.Ping(dst)

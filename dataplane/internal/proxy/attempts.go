@@ -46,27 +46,6 @@ func (x *exchange) attempts() (*try, *fault.Fault) {
 	}
 }
 
-// settleRace waits for the hedge, if there is one that may still win; it returns the winner.
-func (x *exchange) settleRace(f *fault.Fault) *try {
-	x.mu.Lock()
-	hedging, hedged := x.hedging, x.hedged
-	x.hedging = nil
-	if hedged != nil && !f.Kind.Rule().Retry && x.winner == nil && f.Kind != fault.Canceled {
-		hedged.stop(fault.Canceled) // the request itself is refused: nobody else will take it
-	}
-	x.mu.Unlock()
-	if hedging == nil {
-		return nil
-	}
-	<-hedging
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.winner != nil && x.winner == x.hedged {
-		return x.hedged
-	}
-	return nil
-}
-
 // mayGoOn decides whether a failed try may be followed by another one, and by which.
 func (x *exchange) mayGoOn(t *try, f *fault.Fault) (next again, ok bool) {
 	if x.ctx.Err() != nil || f.Kind == fault.Canceled || f.Kind == fault.Deadline || x.isCommitted() || len(x.tries) >= x.triesMax() {
@@ -142,82 +121,6 @@ func (x *exchange) begin(how again, hedge bool) (*try, *fault.Fault) {
 			return nil, f
 		}
 		last, how = f, again{}
-	}
-}
-
-// patienceLeast is a wait that is always worth while, if any is: limits that say so are refilled from moment to moment.
-const patienceLeast = time.Second
-
-// queue waits for room at any of the candidates, of which the first will have some soon.
-func (x *exchange) queue(how again, full *fault.Fault) (t *try, _ *fault.Fault) {
-	full = x.await(x.found.Ask.Model, full, func() (still *fault.Fault) {
-		x.mu.Lock()
-		x.next, x.skipped = 0, x.skipped[:0]
-		x.mu.Unlock()
-		if t, still = x.take(how, false); t == nil && still == nil {
-			still = &fault.Fault{Kind: fault.Overloaded, Message: "no provider is left to try", RetryAfter: time.Second}
-		}
-		return still
-	})
-	return t, full
-}
-
-// await waits for room, if there will be some soon. try takes it, or says what is still in the way.
-func (x *exchange) await(lane string, full *fault.Fault, try func() *fault.Fault) *fault.Fault {
-	policy := x.table.Policy()
-	longest := min(policy.QueueTimeout, time.Until(x.headDeadline))
-	if longest <= 0 || full.RetryAfter > max(longest, patienceLeast) {
-		return full
-	}
-	began := time.Now()
-	x.h.deps.Limits.Wait(x.ctx, Wish{Caller: x.caller, Lane: lane, Longest: longest, Depth: policy.QueueDepth, Try: func() bool {
-		full = try()
-		return full == nil
-	}})
-	x.queued += time.Since(began)
-	return full
-}
-
-// skip is a candidate that was not tried, and why.
-type skip struct{ target, reason string }
-
-// skipsMax bounds what is told of candidates that were not tried.
-const skipsMax = 16
-
-// take reserves the next candidate: its key, its place within the limits, its permission where its circuit is not closed. full is, of those
-// that could not be reserved, which may be soonest.
-func (x *exchange) take(how again, hedge bool) (_ *try, full *fault.Fault) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if hedge && (x.committed || x.winner != nil) {
-		return nil, nil
-	}
-	if how.at != nil {
-		t := &try{x: x, candidate: how.at.candidate, place: how.at.place, strip: how.strip || how.at.strip, repeated: true, triedKeys: how.keys}
-		if full = t.reserve(true); full == nil {
-			return t, nil
-		}
-	}
-	for x.next < len(x.chain) {
-		c := x.chain[x.next]
-		if hedge && !worthHedging(c) {
-			return nil, nil // not worth it, or not for it
-		}
-		x.next++
-		t := &try{x: x, candidate: c, place: &x.desk.places[c.Target], hedge: hedge}
-		f := t.reserve(c.LastResort())
-		if f == nil {
-			return t, nil
-		}
-		x.skip(t.place.target.Key, f.Message)
-		full = sooner(full, f)
-	}
-	return nil, full
-}
-
-func (x *exchange) skip(target, reason string) {
-	if len(x.skipped) < skipsMax {
-		x.skipped = append(x.skipped, skip{target, reason})
 	}
 }
 

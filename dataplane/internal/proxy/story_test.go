@@ -50,6 +50,14 @@ func TestFailsBeforeTheFirstByte(t *testing.T) {
 		{scenario: "abort&after=0", kind: fault.Connect, urgent: true},
 		{scenario: "cut&after=3", kind: fault.Truncated, onlyPlain: true, urgent: true},
 		{scenario: "stall&after=0", kind: fault.FirstToken, onlyStream: true, urgent: true},
+		// Who says that an answer begins has said nothing yet.
+		{scenario: "error-mid-stream&after=1", kind: fault.Overloaded, onlyStream: true},
+		{scenario: "cut&after=1", kind: fault.Truncated, onlyStream: true, urgent: true},
+		{scenario: "abort&after=1", kind: fault.Truncated, onlyStream: true, urgent: true},
+		{scenario: "reset&after=1", kind: fault.Truncated, onlyStream: true, urgent: true},
+		{scenario: "garbage&after=1", kind: fault.Garbage, onlyStream: true, urgent: true},
+		{scenario: "stall&after=1", kind: fault.FirstToken, onlyStream: true, urgent: true},
+		{scenario: "early+first=20s", kind: fault.FirstToken, onlyStream: true, urgent: true},
 	} {
 		for _, protocol := range []string{"openai", "anthropic"} {
 			for _, stream := range []bool{false, true} {
@@ -495,5 +503,18 @@ func TestSilenceIsFoundInTime(t *testing.T) {
 	r.ask("openai", true)
 	if rec := r.last(1); rec.Attempts[0].Fault.Kind != fault.Stall || rec.Duration > 5*time.Second {
 		t.Errorf("record: %s after %v", told(rec), rec.Duration)
+	}
+}
+
+// Plain answers tell how long a token takes too, so that a node without streams knows when a plain one hangs.
+func TestPlainAnswersTellThePace(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, []backend{{id: "a", protocol: "openai", scenario: "tokens=50"}})
+	bound := r.snapshot.Load().Warm.bound
+	before := bound.PerToken(0)
+	r.ask("openai", false)
+	r.last(1)
+	if after := bound.PerToken(0); after >= before {
+		t.Errorf("%v per token before the first answer, %v after it", before, after)
 	}
 }

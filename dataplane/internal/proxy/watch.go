@@ -39,6 +39,7 @@ func (x *exchange) startWatch() {
 func (x *exchange) watch(t *try) {
 	policy := x.table.Policy()
 	e := x.table.Expect(&x.found.Ask, int(t.candidate.Target), &x.view)
+	t.expectFirst = e.FirstToken
 	t.overdueAt = t.began.Add(route.Overdue(e.FirstToken))
 	t.firstDue = t.began.Add(orDefault(policy.FirstTokenTimeout, firstTokenDefault))
 	if !t.streams { // the first byte comes with the last
@@ -60,7 +61,7 @@ func (x *exchange) longest(t *try) time.Duration {
 
 // The longest answer that is waited for where the client sets no limit, in tokens, and the least time for one.
 const (
-	answerDefault = 8192
+	answerDefault = 4096
 	perTokenMin   = 5 * time.Millisecond
 )
 
@@ -124,7 +125,7 @@ func (x *exchange) check(t *try, now time.Time) {
 		if now.Sub(read) >= lingerMax {
 			t.stop(fault.Canceled)
 		}
-	case t.started:
+	case t.opened:
 		if now.Sub(read) >= x.idleLimit() {
 			t.stop(fault.Stall)
 		}
@@ -153,34 +154,6 @@ func (x *exchange) overdue(t *try, now time.Time) {
 	done := make(chan struct{})
 	x.hedging = done
 	go x.runHedge(done)
-}
-
-// worthHedging reports a candidate that may well be quicker than one that is only late, and is not put to the test by it.
-func worthHedging(c route.Candidate) bool { return !c.LastResort() && !c.Fallback() && !c.Probe() }
-
-// runHedge is the hedge's goroutine: it tries the next candidate beside the late one, and leaves a try that has won to the request's
-// own goroutine.
-func (x *exchange) runHedge(done chan struct{}) {
-	defer close(done)
-	var t *try
-	defer func() {
-		if r := recover(); r != nil {
-			x.h.metrics.panics.Add(1)
-			if t != nil {
-				t.end(&fault.Fault{Kind: fault.Internal, Message: "the gateway made a mistake"})
-			}
-		}
-	}()
-	t, f := x.begin(again{}, true)
-	if f != nil {
-		return
-	}
-	x.mu.Lock()
-	x.hedged = t
-	x.mu.Unlock()
-	if f := t.run(); f != nil {
-		t.end(f)
-	}
 }
 
 // keepAlive tells a streaming client that its request lives. The caller holds mu.
@@ -213,7 +186,7 @@ func (x *exchange) arm(now time.Time) {
 		case t.stopped.Load() != 0:
 		case t.lingering:
 			due = earlier(due, read.Add(lingerMax))
-		case t.started:
+		case t.opened:
 			due = earlier(due, read.Add(x.idleLimit()))
 		case !t.late:
 			due = earlier(due, earlier(t.overdueAt, t.firstDue))

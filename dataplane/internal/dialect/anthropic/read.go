@@ -170,6 +170,7 @@ func (d *decoder) blockStart(events []dialect.Event, index int, v dialect.Value)
 		events = d.citations(events, v.Get("citations"))
 	case "thinking":
 		b.kind = thinkingBlock
+		events = append(events, dialect.Event{Kind: dialect.ThoughtStart})
 		if text := v.Get("thinking").Text(); len(text) > 0 {
 			events = append(events, dialect.Event{Kind: dialect.ThoughtPiece, Text: text})
 		}
@@ -185,6 +186,8 @@ func (d *decoder) blockStart(events []dialect.Event, index int, v dialect.Value)
 			b.input = bytes.Clone(input)
 		}
 		events = append(events, dialect.Event{Kind: dialect.CallStart, Key: b.key, ID: v.Get("id").Text(), Name: v.Get("name").Text()})
+	default:
+		events = append(events, dialect.Event{Kind: dialect.Foreign})
 	}
 	return events
 }

@@ -741,6 +741,11 @@ type Routing struct {
 	// hedge_share of requests that may be hedged; default 0.05.
 	HedgeShare *float64 `protobuf:"fixed64,14,opt,name=hedge_share,json=hedgeShare,proto3,oneof" json:"hedge_share,omitempty"`
 	// timeouts in seconds: connect 5, first_token 60, idle 60, request 600.
+	//
+	// first_token_timeout bounds the wait for the first token: of text, reasoning or a call; an answer's opening alone is none. The first byte of an
+	// answer that is no stream comes with its last, so there the time for the longest answer that the caller allows is added: twice what the
+	// provider usually takes for max_tokens tokens, for 4096 where the caller sets no limit. Long before either limit, a first token that is late by the
+	// provider's own average counts against it, and may start a hedge.
 	ConnectTimeout    *float64 `protobuf:"fixed64,15,opt,name=connect_timeout,json=connectTimeout,proto3,oneof" json:"connect_timeout,omitempty"`
 	FirstTokenTimeout *float64 `protobuf:"fixed64,16,opt,name=first_token_timeout,json=firstTokenTimeout,proto3,oneof" json:"first_token_timeout,omitempty"`
 	IdleTimeout       *float64 `protobuf:"fixed64,17,opt,name=idle_timeout,json=idleTimeout,proto3,oneof" json:"idle_timeout,omitempty"`
