@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/aimux/aimux/dataplane/internal/auth"
 	"github.com/aimux/aimux/dataplane/internal/limit"
@@ -35,8 +36,8 @@ func (n *node) newLimits() error {
 }
 
 // Admit implements proxy.Limits.
-func (l limits) Admit(_ auth.Caller, ask *route.Ask) (proxy.Permit, *fault.Fault) {
-	return l.Limiter.Admit(ask)
+func (l limits) Admit(caller auth.Caller, ask *route.Ask) (proxy.Permit, *fault.Fault) {
+	return l.Limiter.Admit(limit.Caller{Key: caller.Name, Team: caller.Team}, ask)
 }
 
 // Enter implements proxy.Limits.
@@ -45,9 +46,9 @@ func (l limits) Enter(target *route.Target, credential string, ask *route.Ask) (
 }
 
 // Rates implements proxy.Limits.
-func (l limits) Rates(auth.Caller) (perRequest, perToken proxy.Rate) {
-	r, t := l.Limiter.Rates()
-	return proxy.Rate(r), proxy.Rate(t)
+func (l limits) Rates(caller auth.Caller) proxy.Rates {
+	r := l.Limiter.Rates(limit.Caller{Key: caller.Name, Team: caller.Team})
+	return proxy.Rates{Requests: proxy.Rate(r.Requests), Tokens: proxy.Rate(r.Tokens), Input: proxy.Rate(r.Input), Output: proxy.Rate(r.Output)}
 }
 
 // Wait implements proxy.Limits.
@@ -87,13 +88,34 @@ func (n *node) limitReadings() {
 		{"aimux_limit_allowance", "Slots that this node goes by: its lease, or without one what the limit's mode says.", false, func(s *limit.Sign) float64 { return float64(s.Allowance) }},
 		{"aimux_limit_stock", "Units that this node has fetched and not used; below zero a debt.", false, func(s *limit.Sign) float64 { return float64(s.Stock) }},
 		{"aimux_limit_block", "Units that this node fetches ahead: by so many it may be over the limit.", false, func(s *limit.Sign) float64 { return float64(s.Block) }},
+		{"aimux_limit_beyond", "Slots that this node may be using although others may have been given them; the sum over all nodes is how far the limit may be exceeded.", false, func(s *limit.Sign) float64 { return float64(s.Beyond) }},
 		{"aimux_limit_refused_total", "Requests and attempts that the limit had no room for.", true, func(s *limit.Sign) float64 { return float64(s.Refused) }},
 	} {
 		n.metrics.Read(telemetry.Reading{Name: f.name, Help: f.help, Counter: f.counter, Labels: labels, Read: func(give func(float64, ...string)) {
-			n.limits.Signs(func(s limit.Sign) { give(f.value(&s), s.Scope, s.What) })
+			n.limits.Signs(func(s limit.Sign) {
+				if !s.Caller { // a series for each of thousands of callers would be one too many
+					give(f.value(&s), s.Scope, s.What)
+				}
+			})
 		}})
 	}
 	n.queueReadings()
+	n.metrics.Read(telemetry.Reading{
+		Name: "aimux_limit_callers", Help: "Client keys and teams with limits that have called lately.", Labels: []string{"kind"},
+		Read: func(give func(float64, ...string)) {
+			s := n.limits.CallersState()
+			give(float64(s.Keys), "key")
+			give(float64(s.Teams), "team")
+		},
+	})
+	n.metrics.Read(telemetry.Reading{
+		Name: "aimux_limit_callers_refused_total", Help: "Requests that a caller's own limits had no room for.", Counter: true, Labels: []string{"kind"},
+		Read: func(give func(float64, ...string)) {
+			s := n.limits.CallersState()
+			give(float64(s.KeysRefused), "key")
+			give(float64(s.TeamsRefused), "team")
+		},
+	})
 	n.metrics.Read(telemetry.Reading{Name: "aimux_limit_store_up", Help: "1 while the store of limits answers.", Read: func(give func(float64, ...string)) {
 		give(oneIf(n.limits.SourceState().Answers))
 	}})
@@ -132,14 +154,26 @@ func (n *node) queueReadings() {
 	})
 }
 
+// signsMax bounds the page of limits; ?key= asks for those whose scope contains it.
+const signsMax = 1_000
+
 // debugLimits says what is left of every limit at this node, and how the store does that shares them out.
-func (n *node) debugLimits(map[string][]string) ([]byte, string) {
+func (n *node) debugLimits(query map[string][]string) ([]byte, string) {
+	wanted := ""
+	if asked := query["key"]; len(asked) > 0 {
+		wanted = asked[0]
+	}
 	all := []limit.Sign{}
-	n.limits.Signs(func(s limit.Sign) { all = append(all, s) })
+	n.limits.Signs(func(s limit.Sign) {
+		if len(all) < signsMax && strings.Contains(s.Scope, wanted) {
+			all = append(all, s)
+		}
+	})
 	slices.SortFunc(all, func(a, b limit.Sign) int { return cmp.Or(cmp.Compare(a.Scope, b.Scope), cmp.Compare(a.What, b.What)) })
 	return page(struct {
-		Store  limit.SourceState `json:"store"`
-		Queue  limit.QueueState  `json:"queue"`
-		Limits []limit.Sign      `json:"limits"`
-	}{n.limits.SourceState(), n.limits.QueueState(), all})
+		Store   limit.SourceState  `json:"store"`
+		Queue   limit.QueueState   `json:"queue"`
+		Callers limit.CallersState `json:"callers"`
+		Limits  []limit.Sign       `json:"limits"`
+	}{n.limits.SourceState(), n.limits.QueueState(), n.limits.CallersState(), all})
 }

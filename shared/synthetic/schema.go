@@ -15,23 +15,15 @@ const schemaDepth = 12
 type sampler struct {
 	root  value
 	mark  string // ends the free strings, so that two samples of one schema differ
-	path  string // for strings that are paths
 	depth int
 }
 
-// sample is the smallest value for the schema; without a schema it is {"query":…}. Where it wants a path it gets the one that the
-// prompt names.
-func sample(schema value, mark, prompt string) string {
+// sample is the smallest value for the schema; without a schema it is {"query":…}.
+func sample(schema value, mark string) string {
 	if !schema.object() {
 		return `{"query":"aimux` + mark + `"}`
 	}
-	p := sampler{root: schema, mark: mark, path: "/tmp/aimux"}
-	for word := range strings.FieldsSeq(prompt) {
-		if word = strings.TrimRight(word, ".,;:!?)\"'"); len(word) > 1 && word[0] == '/' {
-			p.path = word
-			break
-		}
-	}
+	p := sampler{root: schema, mark: mark}
 	return string(p.append(nil, schema, ""))
 }
 
@@ -174,7 +166,7 @@ func (p sampler) text(schema value, name string) string {
 	case "command", "cmd", "script":
 		text = "echo aimux" + p.mark
 	case "path", "file_path", "directory", "dir":
-		text = p.path
+		text = "/tmp/aimux"
 	case "url", "uri":
 		return "http://127.0.0.1/"
 	}

@@ -11,6 +11,8 @@ import (
 type Caller struct {
 	// Name for records and limits; empty is anonymous.
 	Name string
+	// Team whose limits the caller shares; empty is none.
+	Team string
 	// Allow limits the caller to these providers; nil means all.
 	Allow []string
 	// Priority in a queue: higher ones go first.

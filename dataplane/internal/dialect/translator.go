@@ -194,6 +194,11 @@ func (t *Translator) EncodeError(dst []byte, client route.Protocol, e *ErrorDoc)
 
 // valid reports one JSON object.
 func valid(body []byte) (Value, bool) {
-	v, ok := ParseValue(body)
-	return v, ok && v.Object()
+	v := Value(body)
+	i := skipSpace(v, 0)
+	v = v[i:]
+	for len(v) > 0 && (v[len(v)-1] <= ' ') {
+		v = v[:len(v)-1]
+	}
+	return v, v.Object() && Valid(v)
 }

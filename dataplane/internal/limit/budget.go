@@ -19,8 +19,8 @@ type budgetAsk struct {
 	limit, spent, want int64
 }
 
-// draw gives the sum that the node may spend in the whole period.
-func (b *budget) draw(node string, a budgetAsk) (granted int64) {
+// draw gives the sum that the node may spend in the whole period; left is what nobody has taken.
+func (b *budget) draw(node string, a budgetAsk) (granted, left int64) {
 	if b.nodes == nil {
 		b.nodes = make(map[string]int64)
 	}
@@ -32,7 +32,7 @@ func (b *budget) draw(node string, a budgetAsk) (granted int64) {
 	}
 	granted = max(min(a.spent+a.want, a.limit-others), 0)
 	b.nodes[node] = max(a.spent, granted)
-	return granted
+	return granted, max(a.limit-others-b.nodes[node], 0)
 }
 
 // budgetMeter is a budget as this node sees it. The request path uses the atomics; all else belongs to Run's goroutine.
@@ -44,7 +44,9 @@ type budgetMeter struct {
 	// low is how much should be left.
 	low atomic.Int64
 	// endsMs is the period's end, in Unix milliseconds.
-	endsMs  atomic.Int64
+	endsMs atomic.Int64
+	// left is what no node had taken when the source was last asked.
+	left    atomic.Int64
 	refused atomic.Uint64
 
 	name                string // of the period, as in 2026-11
@@ -79,6 +81,7 @@ func (m *budgetMeter) turn(now time.Time) {
 	}
 	m.endsMs.Store(ends.UnixMilli())
 	m.spent.Store(0)
+	m.left.Store(m.limit)
 	m.answered, m.again, m.told = time.Time{}, time.Time{}, 0
 	m.begin()
 }
@@ -98,6 +101,7 @@ func (m *budgetMeter) adjust(limit, nodes int64, mode route.LimitMode) {
 	m.low.Store(m.block / 2)
 	m.again = time.Time{}
 	if fresh {
+		m.left.Store(limit)
 		m.begin()
 	}
 }
@@ -144,6 +148,7 @@ func (m *budgetMeter) apply(asked time.Time, a Ask, g Grant) {
 		m.again = asked.Add(renewAbove)
 	}
 	m.allowed.Store(g.Granted)
+	m.left.Store(g.Left)
 }
 
 func (m *budgetMeter) alone(now time.Time, _ Ask) { m.again = now.Add(refillSpent) }
@@ -162,6 +167,7 @@ func (m *budgetMeter) lapse(now time.Time) {
 	}
 }
 
-func (m *budgetMeter) leave() Ask {
-	return Ask{Key: m.key + "/" + m.name, Kind: Money, Limit: m.limit, InUse: max(m.spent.Load(), 0), TTL: m.kept(time.Now())}
+func (m *budgetMeter) leave() (a Ask, ok bool) {
+	spent := max(m.spent.Load(), 0)
+	return Ask{Key: m.key + "/" + m.name, Kind: Money, Limit: m.limit, InUse: spent, TTL: m.kept(time.Now())}, spent > 0
 }

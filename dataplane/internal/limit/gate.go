@@ -44,8 +44,11 @@ type plan struct {
 	// all stands before every request; nil where there is no limit, as everywhere here.
 	all       *gate
 	providers map[string]*provided
-	// gates are all of them, by their scopes' names.
+	// gates are all of these, by their scopes' names.
 	gates map[string]*gate
+	// keys and teams are the limits of callers, by their ids; their gates are made when they call (callers.go).
+	keys, teams map[string]route.Limits
+	builder
 }
 
 // provided are the gates before one provider; nil maps are empty.
@@ -56,9 +59,11 @@ type provided struct {
 
 // gate is the meters of one scope; nil where there is no limit.
 type gate struct {
-	name  string
-	slots *slotMeter
-	units [unitKinds]*unitMeter
+	name string
+	// presence is of a caller, and nil for all others.
+	presence *presence
+	slots    *slotMeter
+	units    [unitKinds]*unitMeter
 	// perMinute are the limits of units.
 	perMinute [unitKinds]int64
 	budgets   [periods]*budgetMeter
@@ -74,32 +79,50 @@ type meter interface {
 	// lapse is after every round: a lease may have run out.
 	lapse(now time.Time)
 	// leave is what to give back when the node ends.
-	leave() Ask
+	leave() (a Ask, ok bool)
 }
 
-// builder makes a plan out of what the last one has.
+// builder makes gates, out of what earlier ones have.
 type builder struct {
-	old   *plan
 	nodes int64
 	// alone says that there is no source.
 	alone bool
+	// born is when the limiter began; longest is how long a request may take.
+	born    time.Time
+	longest time.Duration
+	// sharePPM is the region's part of what is not a provider's.
+	sharePPM uint32
 }
 
-func planOf(table *route.Table, b builder) *plan {
-	p := &plan{providers: make(map[string]*provided), gates: make(map[string]*gate)}
-	p.all = b.gate(p, "all", table.Limits())
+// longestDefault is how long a request may take where the policy does not say.
+const longestDefault = 10 * time.Minute
+
+func planOf(table *route.Table, old *plan, b builder) *plan {
+	if b.longest = table.Policy().RequestTimeout; b.longest <= 0 {
+		b.longest = longestDefault
+	}
+	b.sharePPM = table.RegionSharePPM()
+	p := &plan{providers: make(map[string]*provided), gates: make(map[string]*gate), keys: table.KeyLimits(), teams: table.TeamLimits(), builder: b}
+	add := func(name string, limits route.Limits) *gate {
+		g := b.gate(name, limits, old.gates[name], false)
+		if g != nil {
+			p.gates[name] = g
+		}
+		return g
+	}
+	p.all = add("all", table.Limits().Part(b.sharePPM))
 	for i := range table.Providers() {
-		from := &table.Providers()[i]
+		from, part := &table.Providers()[i], table.CapacitySharePPM(i)
 		scope := "provider/" + from.ID
-		at := &provided{own: b.gate(p, scope, from.Limits), models: make(map[string]*gate), keys: make(map[string]*gate)}
+		at := &provided{own: add(scope, from.Limits.Part(part)), models: make(map[string]*gate), keys: make(map[string]*gate)}
 		for i := range from.Models {
 			target := table.Target(from.First + i)
-			if g := b.gate(p, scope+"/model/"+target.Model, target.Limits); g != nil {
+			if g := add(scope+"/model/"+target.Model, target.Limits.Part(table.Health(target.Index).CapacitySharePPM)); g != nil {
 				at.models[target.Model] = g
 			}
 		}
 		for _, c := range from.Credentials {
-			if g := b.gate(p, scope+"/key/"+c.Fingerprint, from.LimitsPerKey); g != nil {
+			if g := add(scope+"/key/"+c.Fingerprint, from.LimitsPerKey.Part(part)); g != nil {
 				at.keys[c.Fingerprint] = g
 			}
 		}
@@ -110,8 +133,8 @@ func planOf(table *route.Table, b builder) *plan {
 	return p
 }
 
-// gate makes a scope's meters, or adjusts those it has.
-func (b builder) gate(p *plan, name string, limits route.Limits) *gate {
+// gate makes a scope's meters, or adjusts those that an old one has. lazy is for those who come and go.
+func (b builder) gate(name string, limits route.Limits, old *gate, lazy bool) *gate {
 	if limits.None() {
 		return nil
 	}
@@ -119,16 +142,16 @@ func (b builder) gate(p *plan, name string, limits route.Limits) *gate {
 		limits.Mode = route.Bounded // nobody was ever given anything by others
 	}
 	g := &gate{name: name}
-	if old := b.old.gates[name]; old != nil {
+	if old != nil {
 		*g = *old
 	}
 	if limits.InFlight == 0 {
 		g.slots = nil
 	} else {
 		if g.slots == nil {
-			g.slots = &slotMeter{key: name + "/in_flight"}
+			g.slots = &slotMeter{key: name + "/in_flight", born: b.born, lazy: lazy}
 		}
-		g.slots.adjust(limits.InFlight, b.nodes, limits.Mode)
+		g.slots.adjust(limits.InFlight, b.nodes, limits.Mode, b.longest)
 	}
 	g.perMinute = [unitKinds]int64{requests: limits.Requests, tokens: limits.Tokens, input: limits.InputTokens, output: limits.OutputTokens}
 	for kind, limit := range g.perMinute {
@@ -151,7 +174,6 @@ func (b builder) gate(p *plan, name string, limits route.Limits) *gate {
 		}
 		g.budgets[period].adjust(limit, b.nodes, limits.Mode)
 	}
-	p.gates[name] = g
 	return g
 }
 
@@ -172,10 +194,10 @@ func (g *gate) each(do func(meter)) {
 	}
 }
 
-// take takes all or nothing; low says that a renewal should not wait for its time.
-func (g *gate) take(a *amounts) (ok, low bool) {
+// take takes all or nothing, now being the moment as slots count it; low says that a renewal should not wait for its time.
+func (g *gate) take(now int64, a *amounts) (ok, low bool) {
 	if g.slots != nil {
-		if ok, low = g.slots.take(); !ok {
+		if ok, low = g.slots.take(now); !ok {
 			return false, true
 		}
 	}
@@ -239,18 +261,19 @@ func (g *gate) giveMoney(nano int64, first int) {
 
 // shortage is what there is none of, and until when at most.
 type shortage struct {
-	scope, what string
-	untilMs     int64
+	scope   *gate
+	what    string
+	untilMs int64
 }
 
-// shortage is the worst one; what is empty when there is none.
-func (g *gate) shortage(nowMs int64) (worst shortage) {
+// shortage is the worst one, now being the moment as slots count it; what is empty when there is none.
+func (g *gate) shortage(now, nowMs int64) (worst shortage) {
 	consider := func(what string, untilMs int64) {
 		if worst.what == "" || untilMs > worst.untilMs {
-			worst = shortage{g.name, what, untilMs}
+			worst = shortage{g, what, untilMs}
 		}
 	}
-	if g.slots != nil && g.slots.full() {
+	if g.slots != nil && g.slots.full(now) {
 		consider(inFlight, nowMs)
 	}
 	for kind, m := range g.units {

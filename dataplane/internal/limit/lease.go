@@ -1,5 +1,10 @@
 package limit
 
+import (
+	"strconv"
+	"strings"
+)
+
 // Slots are leased for a time. All times are in milliseconds of the source's clock.
 
 // slotAsk is what a node wants of a limit on requests in flight.
@@ -8,9 +13,14 @@ type slotAsk struct {
 	cap, ttlMs int64
 	// want is how many slots the node could use, inUse how many it does use.
 	want, inUse int64
-	// held is what the node's lease says it has: it may be in use, and a source that lost its memory believes it; share is its fair share
-	// of the cap.
+	// held is what the node's lease says it has: it may be in use, and a source that lost its memory believes it; share is what it may have
+	// meanwhile without having held anything.
 	held, share int64
+	// learnMs is for how long a source that has lost its memory only believes; it ends earlier when so many peers have asked, 0 being
+	// unknown.
+	learnMs, peers int64
+	// strict: no slot is given anew as long as somebody may be using it, whatever the clock says.
+	strict bool
 }
 
 // lease is what the source knows of one node.
@@ -23,24 +33,35 @@ type lease struct {
 
 // slots is one limit on requests in flight, at the source.
 type slots struct {
-	// bornMs is when the source began to know this limit. For one ttl from then on it only confirms what nodes say they hold, and gives
-	// to new ones their fair share: others may hold leases that it has forgotten.
+	// bornMs is when the source began to know this limit. For a while from then on it only confirms what nodes say they hold, and gives
+	// to new ones their share: others may hold leases that it has forgotten.
 	bornMs int64
+	// lastMs is when somebody last asked.
+	lastMs int64
 	leases map[string]lease
 }
+
+// gapMs is a silence that no node that lives leaves: after it, either nobody was there, or the clock was set.
+const gapMs = 5_000
 
 // renew gives a node its part, at least one if there is one, and never more than is left by the leases of the others. What it gets less than it holds, others get when the
 // node has confirmed it by asking again. tight says that
 // not everybody got what he wanted. A want of 0 ends the lease.
 func (s *slots) renew(node string, nowMs int64, a slotAsk) (granted int64, tight bool) {
 	if s.leases == nil {
-		s.bornMs, s.leases = nowMs, make(map[string]lease)
+		s.bornMs, s.lastMs, s.leases = nowMs, nowMs, make(map[string]lease)
 	}
-	mine := s.leases[node]
+	s.settleClock(nowMs, a)
+	s.bury(node)
+	mine, known := s.leases[node]
 	if mine.expires <= nowMs {
 		mine = lease{}
 	}
-	learning := nowMs-s.bornMs < a.ttlMs
+	peers := int64(len(s.leases))
+	if !known {
+		peers++
+	}
+	learning := nowMs-s.bornMs < a.learnMs && (a.peers == 0 || peers < a.peers)
 	if learning {
 		mine.slots = max(mine.slots, a.held)
 	}
@@ -70,6 +91,41 @@ func (s *slots) renew(node string, nowMs int64, a slotAsk) (granted int64, tight
 	}
 	s.leases[node] = lease{slots: keep, want: want, expires: nowMs + a.ttlMs}
 	return granted, wanted+want > a.cap
+}
+
+// settleClock makes up for a clock that was set: nothing lies further ahead than it can, and of strict limits no lease ends in a gap.
+func (s *slots) settleClock(nowMs int64, a slotAsk) {
+	gap := nowMs-s.lastMs > gapMs
+	s.bornMs, s.lastMs = min(s.bornMs, nowMs), nowMs
+	for id, l := range s.leases {
+		if l.expires > nowMs+a.ttlMs || a.strict && gap && l.expires <= nowMs {
+			l.expires = nowMs + a.ttlMs
+			s.leases[id] = l
+		}
+	}
+}
+
+// bury ends the leases of the processes that this node was before: its name is followed by a dot and the number of its start.
+func (s *slots) bury(node string) {
+	name, boot, ok := cutBoot(node)
+	if !ok {
+		return
+	}
+	for id := range s.leases {
+		if other, earlier, ok := cutBoot(id); ok && other == name && earlier < boot {
+			delete(s.leases, id)
+		}
+	}
+}
+
+// cutBoot takes a node's name apart.
+func cutBoot(node string) (name string, boot uint64, ok bool) {
+	i := strings.LastIndexByte(node, '.')
+	if i < 0 {
+		return "", 0, false
+	}
+	boot, err := strconv.ParseUint(node[i+1:], 10, 53)
+	return node[:i], boot, err == nil
 }
 
 // fair is a node's part when all want something: what it wants if that is no more than an equal part; else the equal part, and of what

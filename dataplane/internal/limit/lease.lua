@@ -1,39 +1,57 @@
--- A lease on slots: the arithmetic of lease.go, on a hash of one field for each node, "slots:want:expires", and "born".
--- KEYS: the limit. ARGV: node, cap, ttl in ms, want, in use, held, share. Answers granted, 1 if the limit is tight, and 0.
+-- A lease on slots: the arithmetic of lease.go, on a hash of one field for each node, "slots:want:expires", "born",
+-- and "last", which is when somebody asked.
+-- KEYS: the limit. ARGV: node, cap, ttl in ms, want, in use, held, share, for how many ms to learn, how many peers there are, 1 if strict.
+-- Answers granted, 1 if the limit is tight, and 0.
 local t = redis.call('TIME')
 local now = tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
 local key, me = KEYS[1], 'n:' .. ARGV[1]
 local cap, ttl, want = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local inuse, held, share = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local learn, peers, strict = tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[10] == '1'
 
-local born = redis.call('HGET', key, 'born')
-if born then
-  born = tonumber(born)
-else
-  born = now
-  redis.call('HSET', key, 'born', string.format('%.0f', now))
+local function boot(node)
+  local name, number = string.match(node, '^(.*)%.(%d+)$')
+  number = tonumber(number)
+  if number and number < 9007199254740992 then return name, number end
 end
+local myname, myboot = boot(me)
 
-local mine, taken, wanted, n = 0, 0, 0, 1
+local born, last = redis.call('HGET', key, 'born'), redis.call('HGET', key, 'last')
+born, last = tonumber(born or now), tonumber(last or now)
+local gap = now - last > 5000
+born = math.min(born, now)
+redis.call('HSET', key, 'born', string.format('%.0f', born), 'last', string.format('%.0f', now))
+
+local mine, taken, wanted, n, known = 0, 0, 0, 1, 1
 local wants = {}
 local all = redis.call('HGETALL', key)
 for i = 1, #all, 2 do
-  if all[i] ~= 'born' then
-    local s, w, e = string.match(all[i + 1], '^(%d+):(%d+):(%d+)$')
+  if all[i] ~= 'born' and all[i] ~= 'last' then
+    local s, w, e = string.match(all[i + 1], '^(%d+):(%d+):(-?%d+)$')
     s, w, e = tonumber(s), tonumber(w), tonumber(e)
-    if e <= now then
+    local name, number = boot(all[i])
+    if e > now + ttl or strict and gap and e <= now then
+      e = now + ttl
+      redis.call('HSET', key, all[i], string.format('%.0f:%.0f:%.0f', s, w, e))
+    end
+    if name and name == myname and number < myboot then
       redis.call('HDEL', key, all[i])
-    elseif all[i] == me then
-      mine = s
     else
-      taken, wanted = taken + s, wanted + w
-      wants[#wants + 1] = w
-      if w > 0 then n = n + 1 end
+      if all[i] ~= me then known = known + 1 end
+      if e <= now then
+        redis.call('HDEL', key, all[i])
+      elseif all[i] == me then
+        mine = s
+      else
+        taken, wanted = taken + s, wanted + w
+        wants[#wants + 1] = w
+        if w > 0 then n = n + 1 end
+      end
     end
   end
 end
 
-local learning = now - born < ttl
+local learning = now - born < learn and (peers == 0 or known < peers)
 if learning then mine = math.max(mine, held) end
 want = math.min(math.max(want, inuse), cap)
 
@@ -63,5 +81,5 @@ else
   redis.call('HSET', key, me, string.format('%.0f:%.0f:%.0f', keep, want, now + ttl))
 end
 if wanted + want > cap then tight = 1 end
-redis.call('PEXPIRE', key, string.format('%.0f', ttl * 2))
+redis.call('PEXPIRE', key, string.format('%.0f', ttl + 86400000))
 return {granted, tight, 0}

@@ -35,7 +35,14 @@ type Limiter struct {
 	mu   sync.Mutex
 	plan atomic.Pointer[plan]
 	// applied is what the plan was made of.
-	applied struct{ config, nodes uint64 }
+	applied applied
+	// keys and teams are the gates of callers.
+	keys, teams *callers
+	// born is what slots count time from; swept is when Run last looked for callers that are quiet.
+	born, swept time.Time
+	// price of a token as it was paid lately, in billionths of a dollar: what a request will cost is not known before it has gone
+	// somewhere.
+	price atomic.Int64
 	// woken says that kick holds a wish for a round at once.
 	woken atomic.Bool
 	kick  chan struct{}
@@ -56,7 +63,7 @@ func New(config Config, deps Deps) *Limiter {
 	if deps.Log == nil {
 		deps.Log = slog.New(slog.DiscardHandler)
 	}
-	l := &Limiter{config: config, deps: deps, kick: make(chan struct{}, 1)}
+	l := &Limiter{config: config, deps: deps, kick: make(chan struct{}, 1), keys: newCallers("key"), teams: newCallers("team"), born: time.Now()}
 	l.queue.kick = make(chan struct{}, 1)
 	l.permits.New = func() any { return new(Permit) }
 	l.plan.Store(new(plan))
@@ -68,14 +75,31 @@ func New(config Config, deps Deps) *Limiter {
 func (l *Limiter) Apply(table *route.Table, nodesLive int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	applied := l.applied
-	applied.config, applied.nodes = table.Revision().Config, uint64(nodesLive)
-	if applied == l.applied {
+	now := appliedOf(table, nodesLive)
+	if now == l.applied {
 		return
 	}
-	l.applied = applied
-	l.plan.Store(planOf(table, builder{old: l.plan.Load(), nodes: int64(nodesLive), alone: l.deps.Source == nil}))
+	l.applied = now
+	p := planOf(table, l.plan.Load(), builder{nodes: int64(nodesLive), alone: l.deps.Source == nil, born: l.born})
+	l.plan.Store(p)
+	l.keys.adjust(p)
+	l.teams.adjust(p)
 	l.wake()
+}
+
+// applied is what of a table the limits depend on: its configuration, the nodes, and the region's shares, summed up.
+type applied struct {
+	config uint64
+	nodes  int
+	shares uint64
+}
+
+func appliedOf(table *route.Table, nodes int) applied {
+	shares := uint64(table.RegionSharePPM())
+	for i := range table.Targets() {
+		shares = shares*1_000_003 + uint64(table.Health(i).CapacitySharePPM)
+	}
+	return applied{table.Revision().Config, nodes, shares}
 }
 
 // Permit is what was taken for one request or attempt. A nil Permit is one of nothing.
@@ -85,20 +109,48 @@ type Permit struct {
 	n     int
 	// reserved but not yet paid.
 	reserved amounts
+	// prices says that what is paid tells of the price of tokens.
+	prices bool
 }
 
-// gatesMax is how many scopes one attempt meets at most: its provider, its model there and its key.
+// gatesMax is how many scopes one of them meets at most: a request its key, its team and all; an attempt its provider, its model there
+// and its key.
 const gatesMax = 3
 
-// Admit takes what a request needs of the limits on all requests, or says why it cannot.
-func (l *Limiter) Admit(ask *route.Ask) (*Permit, *fault.Fault) {
-	all := l.plan.Load().all
-	if all == nil {
+// Admit takes what a request needs of the limits of its caller, of the caller's team and of all requests together, or says why it
+// cannot.
+func (l *Limiter) Admit(caller Caller, ask *route.Ask) (*Permit, *fault.Fault) {
+	plan := l.plan.Load()
+	key, team := l.caller(plan.keys, l.keys, caller.Key), l.caller(plan.teams, l.teams, caller.Team)
+	if plan.all == nil && key == nil && team == nil {
 		return nil, nil // nothing is limited, nothing is taken
 	}
-	p := l.permit(reservation(ask))
-	p.through(all)
+	r := reservation(ask)
+	r.nano = r.units[tokens] * l.price.Load()
+	p := l.permit(r)
+	p.prices = true
+	p.through(key)
+	p.through(team)
+	p.through(plan.all)
 	return p.take()
+}
+
+// caller holds the gate of a caller; nil where there are no limits.
+func (l *Limiter) caller(limited map[string]route.Limits, of *callers, id string) *gate {
+	if id == "" || len(limited) == 0 {
+		return nil
+	}
+	if g := of.hold(id); g != nil {
+		return g
+	}
+	if _, ok := limited[id]; !ok {
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	g := of.open(id, l.plan.Load(), int64(time.Since(l.born)))
+	l.wake()
+	return g
 }
 
 // Enter takes what an attempt needs of the limits of its provider, its model there and its key, or says why it cannot. credential is
@@ -117,24 +169,58 @@ func (l *Limiter) Enter(target *route.Target, credential string, ask *route.Ask)
 	return p.take()
 }
 
-// Rate is how much of a limit per minute is left to callers, as far as this node knows; Limit is 0 where there is none.
-type Rate struct{ Limit, Left int64 }
-
-// Rates are those of all requests together, for callers to go by.
-func (l *Limiter) Rates() (perRequest, perToken Rate) {
-	all := l.plan.Load().all
-	if all == nil {
-		return perRequest, perToken
-	}
-	return all.rate(requests), all.rate(tokens)
+// Rate is how much of a limit per minute is left, as far as this node knows, and when all of it will be; Limit is 0 where there is none.
+type Rate struct {
+	Limit, Left int64
+	Whole       time.Duration
 }
 
-func (g *gate) rate(kind int) Rate {
+// Rates are a caller's, of each kind the one of which least is left: of its key, its team or all requests.
+type Rates struct{ Requests, Tokens, Input, Output Rate }
+
+// Rates are for callers to go by.
+func (l *Limiter) Rates(caller Caller) (r Rates) {
+	plan := l.plan.Load()
+	now := time.Since(l.born)
+	nowMs := time.Now().UnixMilli()
+	for _, g := range [...]*gate{l.known(plan.keys, l.keys, caller.Key), l.known(plan.teams, l.teams, caller.Team), plan.all} {
+		if g == nil {
+			continue
+		}
+		for kind, to := range [unitKinds]*Rate{requests: &r.Requests, tokens: &r.Tokens, input: &r.Input, output: &r.Output} {
+			if one := g.rate(kind, nowMs); one.Limit > 0 && (to.Limit == 0 || one.Left < to.Left) {
+				*to = one
+			}
+		}
+		if g.presence != nil {
+			g.presence.drop(int64(now))
+		}
+	}
+	return r
+}
+
+// known is caller, but makes no gate.
+func (l *Limiter) known(limited map[string]route.Limits, of *callers, id string) *gate {
+	if id == "" || len(limited) == 0 {
+		return nil
+	}
+	return of.hold(id)
+}
+
+func (g *gate) rate(kind int, nowMs int64) (r Rate) {
 	m := g.units[kind]
 	if m == nil {
 		return Rate{}
 	}
-	return Rate{Limit: g.perMinute[kind], Left: max(min(m.left.Load()+m.stock.Load(), g.perMinute[kind]), 0)}
+	r = Rate{Limit: g.perMinute[kind], Left: max(min(m.left.Load()+m.stock.Load(), g.perMinute[kind]), 0)}
+	switch until := time.Duration(m.until.Load()-nowMs) * time.Millisecond; {
+	case r.Left == r.Limit:
+	case r.Left == 0 && until > 0:
+		r.Whole = min(until, windowS*time.Second)
+	default:
+		r.Whole = windowS * time.Second
+	}
+	return r
 }
 
 // expectDefault is how long an answer may be when nobody said anything, in tokens.
@@ -168,9 +254,10 @@ func (p *Permit) through(g *gate) {
 
 // take takes all or nothing.
 func (p *Permit) take() (*Permit, *fault.Fault) {
+	now := int64(time.Since(p.l.born))
 	hungry := false
 	for i, g := range p.gates[:p.n] {
-		ok, low := g.take(&p.reserved)
+		ok, low := g.take(now, &p.reserved)
 		hungry = hungry || low
 		if ok {
 			continue
@@ -178,9 +265,12 @@ func (p *Permit) take() (*Permit, *fault.Fault) {
 		for _, taken := range p.gates[:i] {
 			taken.give(&p.reserved)
 		}
-		f := p.strictest()
+		if g.presence != nil {
+			g.presence.of.refused.Add(1)
+		}
+		f := p.strictest(now)
 		p.l.wake()
-		p.free()
+		p.free(now)
 		return nil, f
 	}
 	if hungry {
@@ -190,24 +280,24 @@ func (p *Permit) take() (*Permit, *fault.Fault) {
 }
 
 // strictest is, of all limits that have no room, the one that has none for longest.
-func (p *Permit) strictest() *fault.Fault {
+func (p *Permit) strictest(now int64) *fault.Fault {
 	nowMs := time.Now().UnixMilli()
 	var worst shortage
 	for _, g := range p.gates[:p.n] {
-		if s := g.shortage(nowMs); s.what != "" && (worst.what == "" || s.untilMs > worst.untilMs) {
+		if s := g.shortage(now, nowMs); s.what != "" && (worst.what == "" || s.untilMs > worst.untilMs) {
 			worst = s
 		}
 	}
 	if worst.what == "" { // there is room again already
-		worst = shortage{scope: p.gates[0].name, what: inFlight, untilMs: nowMs}
+		worst = shortage{scope: p.gates[0], what: inFlight, untilMs: nowMs}
 	}
 	wait := max(time.Duration(worst.untilMs-nowMs)*time.Millisecond, time.Second)
 	kind := fault.RateLimited
-	if worst.what == inFlight {
+	if worst.what == inFlight && worst.scope.presence == nil {
 		kind = fault.Overloaded // it is not the caller who did too much
 	}
 	return &fault.Fault{
-		Kind: kind, RetryAfter: wait, Message: fmt.Sprintf("the gateway's limit on %s of %s is used up", worst.what, worst.scope),
+		Kind: kind, RetryAfter: wait, Message: fmt.Sprintf("the gateway's limit on %s of %s is used up", worst.what, worst.scope.name),
 	}
 }
 
@@ -219,6 +309,9 @@ func (p *Permit) Settle(used outcome.Usage, costNano uint64) {
 	}
 	fresh := int64(used.Input + used.CacheWrite)
 	all := fresh + int64(used.CacheRead+used.Output)
+	if p.prices && used.Reported && all > 0 {
+		p.l.paid(int64(costNano) / all)
+	}
 	back := amounts{nano: p.reserved.nano - int64(costNano)}
 	for kind, paid := range [unitKinds]int64{requests: p.reserved.units[requests], tokens: all, input: fresh, output: int64(used.Output)} {
 		back.units[kind] = p.reserved.units[kind] - paid
@@ -227,11 +320,26 @@ func (p *Permit) Settle(used outcome.Usage, costNano uint64) {
 		g.give(&back)
 	}
 	p.l.queue.poke()
-	p.free()
+	p.free(int64(time.Since(p.l.born)))
 }
 
-func (p *Permit) free() {
+// paid lets the price of a token follow what is paid; of two at once one may be lost.
+func (l *Limiter) paid(perToken int64) {
+	switch was := l.price.Load(); {
+	case was == 0:
+		l.price.Store(perToken)
+	case was != perToken:
+		l.price.Store(was + (perToken-was)/8)
+	}
+}
+
+func (p *Permit) free(now int64) {
 	l := p.l
+	for _, g := range p.gates[:p.n] {
+		if g.presence != nil {
+			g.presence.drop(now)
+		}
+	}
 	*p = Permit{}
 	l.permits.Put(p)
 }

@@ -208,7 +208,11 @@ func TestWithoutTheSource(t *testing.T) {
 			t.Run(fmt.Sprint("mode ", test.mode, ", hanging ", hanging), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					s := &source{Source: limit.NewMemory(time.Now)}
-					n := start(t, "a", s, tableWith(t, 1, 4, &tablev1.Limits{MaxConcurrentRequests: 20, Mode: test.mode.String()}))
+					nodes := uint32(4)
+					if test.mode == route.Strict {
+						nodes = 1 // or nobody would be given anything before all had asked
+					}
+					n := start(t, "a", s, tableWith(t, 1, nodes, &tablev1.Limits{MaxConcurrentRequests: 20, Mode: test.mode.String()}))
 					defer n.stop()
 					before := n.enter(20, 1)
 					later(time.Second)
@@ -381,7 +385,10 @@ func BenchmarkEnterSettle(b *testing.B) {
 			every := &tablev1.Limits{
 				MaxConcurrentRequests: 1_000_000, RequestsPerMinute: 4_000_000_000, TokensPerMinute: 100_000_000_000, NanodollarsPerDay: 1 << 52, Mode: "open",
 			}
-			table := tableWith(b, 1, 1, every, func(c *tablev1.Config) { c.Limits, c.Providers[0].LimitsPerKey = every, every })
+			table := tableWith(b, 1, 1, every, func(c *tablev1.Config) {
+				c.Limits, c.Providers[0].LimitsPerKey = every, every
+				c.Auth = &tablev1.Auth{Callers: []*tablev1.Caller{{Id: "alice", Limits: every}}, Teams: []*tablev1.Team{{Id: "red", Limits: every}}}
+			})
 			l.Apply(table, table.NodesLive())
 			ctx, cancel := context.WithCancel(b.Context())
 			done := make(chan struct{})
@@ -391,7 +398,7 @@ func BenchmarkEnterSettle(b *testing.B) {
 			b.ReportAllocs()
 			b.RunParallel(func(pb *testing.PB) {
 				for pb.Next() {
-					global, _ := l.Admit(ask)
+					global, _ := l.Admit(limit.Caller{Key: "alice", Team: "red"}, ask)
 					permit, f := l.Enter(target, "k1", ask)
 					if f == nil {
 						permit.Settle(outcome.Usage{Input: 10, Output: 10}, 30_000)

@@ -1,6 +1,7 @@
 package limit
 
 import (
+	"math"
 	"sync/atomic"
 	"time"
 
@@ -15,6 +16,10 @@ type slotMeter struct {
 	key       string
 	allowance atomic.Int64
 	inUse     atomic.Int64
+	// ends is when the lease that the allowance is from is over, and fallback what holds from then on: a goroutine that comes late, or a
+	// process that was stopped, must not let in what others may. Both are counted from born, in nanoseconds.
+	ends, fallback atomic.Int64
+	born           time.Time
 	// peak in use, and refusals, since the last renewal.
 	peak, denied atomic.Int64
 	// refused since the start.
@@ -24,6 +29,11 @@ type slotMeter struct {
 	// scarce: there are hardly any for so many nodes, and who needs one asks for it.
 	scarce bool
 	mode   route.LimitMode
+	// nodes that share the limit, 0 being unknown. keep is how long the source keeps the slots of a node that does not ask again.
+	nodes int64
+	keep  time.Duration
+	// lazy: nobody minds the first requests being let in on the node's share, so an idle node holds no lease.
+	lazy bool
 	// granted by the lease that ends at expires; 0 without one. The lease is renewed at renew; not earlier than at again.
 	granted               int64
 	expires, renew, again time.Time
@@ -49,24 +59,47 @@ const (
 	lowWaterShare = 8                      // parts of an allowance, one of which should be free
 )
 
-// adjust sets a limit's numbers; a lease that it has goes on, within a smaller cap.
-func (m *slotMeter) adjust(limit, nodes int64, mode route.LimitMode) {
-	m.mode = mode
+// adjust sets a limit's numbers; a lease that it has goes on, within a smaller cap. longest is how long a request may take: with a strict
+// limit nobody is given what a node that was cut off may still be using.
+func (m *slotMeter) adjust(limit, nodes int64, mode route.LimitMode, longest time.Duration) {
+	m.mode, m.nodes, m.keep = mode, nodes, leaseTTL
+	if mode == route.Strict {
+		m.keep += longest
+	}
 	share := max(limit/max(nodes, 1), 1)
 	if m.share != share {
 		m.renew = time.Time{} // who had too much must not keep others waiting
 	}
 	changed := m.cap != limit
 	m.cap, m.share, m.scarce = limit, share, nodes == 0 || nodes > 1 && limit < 2*nodes
+	switch mode {
+	case route.Strict:
+		m.fallback.Store(0)
+	case route.Open:
+		m.fallback.Store(limit)
+	default:
+		m.fallback.Store(share)
+	}
 	if changed {
 		m.allowance.Store(min(m.allowance.Load(), limit))
 		m.lapse(time.Now())
 	}
 }
 
+// since is the moment as the request path compares it.
+func (m *slotMeter) since(t time.Time) int64 { return int64(t.Sub(m.born)) }
+
+// may is what the node goes by at that moment.
+func (m *slotMeter) may(now int64) int64 {
+	if now >= m.ends.Load() {
+		return m.fallback.Load()
+	}
+	return m.allowance.Load()
+}
+
 // take takes a slot. low says that a renewal should not wait for its time.
-func (m *slotMeter) take() (ok, low bool) {
-	n, allowance := m.inUse.Add(1), m.allowance.Load()
+func (m *slotMeter) take(now int64) (ok, low bool) {
+	n, allowance := m.inUse.Add(1), m.may(now)
 	if n > allowance {
 		m.inUse.Add(-1)
 		m.denied.Add(1)
@@ -80,14 +113,14 @@ func (m *slotMeter) take() (ok, low bool) {
 
 func (m *slotMeter) give() { m.inUse.Add(-1) }
 
-func (m *slotMeter) full() bool { return m.inUse.Load() >= m.allowance.Load() }
+func (m *slotMeter) full(now int64) bool { return m.inUse.Load() >= m.may(now) }
 
 func (m *slotMeter) ask(now time.Time) (a Ask, ok bool) {
 	yields := m.yield(now) // before anybody looks at what is in use
 	inUse, peak, denied := m.inUse.Load(), m.peak.Load(), m.denied.Load()
 	want := min(peak+denied, m.cap)
 	switch {
-	case m.scarce:
+	case m.scarce, m.lazy && want == 0:
 		// Nobody holds a slot for later.
 	case m.tight:
 		want = max(want, 1)
@@ -103,6 +136,9 @@ func (m *slotMeter) ask(now time.Time) (a Ask, ok bool) {
 			m.renew = time.Time{}
 		}
 	}
+	if m.lazy && want == 0 && m.granted == 0 {
+		return Ask{}, false
+	}
 	hungry := want > m.granted && (denied > 0 || m.granted-peak < m.granted/lowWaterShare && !m.tight)
 	if now.Before(m.renew) && (!hungry || now.Before(m.again)) {
 		return Ask{}, false
@@ -113,7 +149,14 @@ func (m *slotMeter) ask(now time.Time) (a Ask, ok bool) {
 	if !now.Before(m.expires) {
 		held = 0
 	}
-	return Ask{Key: m.key, Kind: Slots, Limit: m.cap, Want: want, InUse: inUse, Held: held, Share: m.share, TTL: leaseTTL}, true
+	a = Ask{Key: m.key, Kind: Slots, Limit: m.cap, Want: want, InUse: inUse, Held: held, Share: m.share, TTL: m.keep, Learn: leaseTTL}
+	if m.mode == route.Strict {
+		a.Strict = true
+		if !m.lazy { // callers are only met where they call: their peers cannot be counted
+			a.Share, a.Learn, a.Peers = 0, m.keep, m.nodes
+		}
+	}
+	return a, true
 }
 
 func (m *slotMeter) apply(asked time.Time, a Ask, g Grant) {
@@ -144,6 +187,11 @@ func (m *slotMeter) apply(asked time.Time, a Ask, g Grant) {
 		m.turnEnds = asked.Add(turnTime)
 	}
 	m.allowance.Store(min(g.Granted, m.cap))
+	m.ends.Store(m.since(m.expires))
+	if m.lazy && a.Want == 0 && a.InUse == 0 { // it was given back
+		m.expires = asked
+		m.lapse(asked)
+	}
 }
 
 // yield reports that the node lets nobody in until it has no slot in use: there are fewer slots than nodes that want one, and its turn
@@ -164,19 +212,23 @@ func (m *slotMeter) lapse(now time.Time) {
 		return
 	}
 	m.granted, m.tight, m.yielding, m.turnEnds = 0, false, false, time.Time{}
-	switch m.mode {
-	case route.Strict:
-		m.allowance.Store(0)
-	case route.Open:
-		m.allowance.Store(m.cap)
-	default:
-		m.allowance.Store(m.share)
-	}
+	m.allowance.Store(m.fallback.Load())
+	m.ends.Store(math.MaxInt64)
 }
 
-func (m *slotMeter) leave() Ask {
+// beyond is how many slots the node may be using that others may have been given: without a lease, all that it has in flight or lets in.
+// Of a strict limit nobody is given what was in flight here.
+func (m *slotMeter) beyond(now int64) int64 {
+	if m.granted > 0 && now < m.ends.Load() || m.mode == route.Strict || m.lazy && m.inUse.Load() == 0 {
+		return 0
+	}
+	return max(m.inUse.Load(), m.may(now))
+}
+
+func (m *slotMeter) leave() (a Ask, ok bool) {
 	m.allowance.Store(0)
-	return Ask{Key: m.key, Kind: Slots, Limit: m.cap, InUse: m.inUse.Load(), TTL: leaseTTL}
+	m.ends.Store(math.MaxInt64)
+	return Ask{Key: m.key, Kind: Slots, Limit: m.cap, InUse: m.inUse.Load(), TTL: m.keep}, m.granted > 0
 }
 
 // unitMeter is a limit per minute, as this node sees it. The request path uses the atomics; all else belongs to Run's goroutine.
@@ -291,7 +343,9 @@ func (m *unitMeter) alone(now time.Time, a Ask) {
 
 func (m *unitMeter) lapse(time.Time) {}
 
-func (m *unitMeter) leave() Ask {
+func (m *unitMeter) leave() (a Ask, ok bool) {
 	stock := m.stock.Swap(0)
-	return Ask{Key: m.key, Kind: Units, Limit: m.limit, Owe: max(-stock, 0) + m.unregistered, Back: max(stock, 0)}
+	// What nobody knows to have been drawn need not come back.
+	a = Ask{Key: m.key, Kind: Units, Limit: m.limit, Owe: max(m.unregistered-stock, 0), Back: max(stock-m.unregistered, 0)}
+	return a, a.Owe+a.Back > 0
 }

@@ -103,7 +103,10 @@ func (r *Redis) run(ctx context.Context, node string, asks []Ask, grants []Grant
 			script, args = r.budget, []any{node, asks[i].Limit, asks[i].InUse, asks[i].Want, asks[i].TTL.Milliseconds()}
 		case Slots:
 			script = r.lease
-			args = []any{node, asks[i].Limit, asks[i].TTL.Milliseconds(), asks[i].Want, asks[i].InUse, asks[i].Held, asks[i].Share}
+			args = []any{
+				node, asks[i].Limit, asks[i].TTL.Milliseconds(), asks[i].Want, asks[i].InUse, asks[i].Held, asks[i].Share,
+				asks[i].Learn.Milliseconds(), asks[i].Peers, asks[i].Strict,
+			}
 		}
 		keys := []string{r.prefix + "{" + asks[i].Key + "}"}
 		if only == nil {

@@ -43,6 +43,7 @@ func (l *Limiter) round(ctx context.Context) {
 	now := time.Now()
 	l.mu.Lock()
 	asks, whose := l.due(now)
+	asks = l.sweep(now, asks)
 	l.mu.Unlock()
 	grants := make([]Grant, len(asks))
 	answered := len(asks) > 0 && l.ask(ctx, now, asks, grants)
@@ -70,11 +71,36 @@ func (l *Limiter) due(now time.Time) (asks []Ask, whose []meter) {
 	return asks, whose
 }
 
+// sweepEvery is how often Run looks for callers that are quiet.
+const sweepEvery = 5 * time.Second
+
+// sweep lets callers go that are quiet, with asks that give back what their gates held.
+func (l *Limiter) sweep(now time.Time, asks []Ask) []Ask {
+	if now.Sub(l.swept) < sweepEvery || l.failures > 0 {
+		return asks
+	}
+	l.swept = now
+	for _, c := range [...]*callers{l.keys, l.teams} {
+		for _, g := range c.sweep(int64(now.Sub(l.born)), now.UnixMilli()) {
+			g.each(func(m meter) {
+				if a, ok := m.leave(); ok {
+					asks = append(asks, a)
+				}
+			})
+		}
+	}
+	return asks
+}
+
 // leave gives back what is not in use, so that the others need not wait for the leases to end.
 func (l *Limiter) leave(ctx context.Context) {
 	l.mu.Lock()
 	var asks []Ask
-	l.eachMeter(func(m meter) { asks = append(asks, m.leave()) })
+	l.eachMeter(func(m meter) {
+		if a, ok := m.leave(); ok {
+			asks = append(asks, a)
+		}
+	})
 	l.mu.Unlock()
 	if len(asks) > 0 {
 		l.ask(ctx, time.Now(), asks, make([]Grant, len(asks)))
@@ -84,6 +110,11 @@ func (l *Limiter) leave(ctx context.Context) {
 func (l *Limiter) eachMeter(do func(meter)) {
 	for _, g := range l.plan.Load().gates {
 		g.each(do)
+	}
+	for _, c := range [...]*callers{l.keys, l.teams} {
+		for _, g := range c.all() {
+			g.each(do)
+		}
 	}
 }
 

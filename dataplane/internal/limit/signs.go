@@ -19,40 +19,70 @@ type Sign struct {
 	// Stock are units that were fetched and are not used; below zero a debt. Block is how many are fetched ahead.
 	Stock int64 `json:"stock,omitempty"`
 	Block int64 `json:"block,omitempty"`
+	// Left is what no node had drawn, or taken of money, when the source last said.
+	Left int64 `json:"left,omitempty"`
+	// Beyond are slots that this node may be using although others may have been given them: all nodes' together are how far the limit
+	// may be exceeded now.
+	Beyond int64 `json:"beyond,omitempty"`
 	// Tight says that the nodes together want more slots than there are.
 	Tight   bool   `json:"tight,omitempty"`
 	Refused uint64 `json:"refused"`
+	// Caller says that the scope is a client key or a team.
+	Caller bool `json:"-"`
 }
 
-// Signs gives every limit once.
+// Signs gives every limit once; of callers those who have called lately.
 func (l *Limiter) Signs(give func(Sign)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	now := int64(time.Since(l.born))
 	for _, g := range l.plan.Load().gates {
-		if m := g.slots; m != nil {
-			give(Sign{
-				Scope: g.name, What: "in_flight", Limit: m.cap, Share: m.share, Mode: m.mode.String(), InUse: m.inUse.Load(), Leased: m.granted,
-				Allowance: m.allowance.Load(), Tight: m.tight, Refused: m.refused.Load(),
-			})
-		}
-		for kind, m := range g.units {
-			if m != nil {
-				give(Sign{
-					Scope: g.name, What: unitKeys[kind], Limit: m.limit, Share: m.share, Mode: m.mode.String(), Stock: m.stock.Load(), Block: m.block,
-					Refused: m.refused.Load(),
-				})
-			}
-		}
-		for period, m := range g.budgets {
-			if m != nil {
-				spent, allowed := m.spent.Load(), m.allowed.Load()
-				give(Sign{
-					Scope: g.name, What: spendKeys[period], Limit: m.limit, Share: m.share, Mode: m.mode.String(), InUse: spent, Allowance: allowed,
-					Stock: allowed - spent, Block: m.block, Refused: m.refused.Load(),
-				})
-			}
+		g.signs(now, give)
+	}
+	for _, c := range [...]*callers{l.keys, l.teams} {
+		for _, g := range c.all() {
+			g.signs(now, give)
 		}
 	}
+}
+
+func (g *gate) signs(now int64, give func(Sign)) {
+	if m := g.slots; m != nil {
+		give(Sign{
+			Scope: g.name, What: "in_flight", Limit: m.cap, Share: m.share, Mode: m.mode.String(), InUse: m.inUse.Load(), Leased: m.granted,
+			Allowance: m.may(now), Tight: m.tight, Beyond: m.beyond(now), Refused: m.refused.Load(), Caller: g.presence != nil,
+		})
+	}
+	for kind, m := range g.units {
+		if m != nil {
+			give(Sign{
+				Scope: g.name, What: unitKeys[kind], Limit: m.limit, Share: m.share, Mode: m.mode.String(), Stock: m.stock.Load(), Block: m.block,
+				Left: m.left.Load(), Refused: m.refused.Load(), Caller: g.presence != nil,
+			})
+		}
+	}
+	for period, m := range g.budgets {
+		if m != nil {
+			spent, allowed := m.spent.Load(), m.allowed.Load()
+			give(Sign{
+				Scope: g.name, What: spendKeys[period], Limit: m.limit, Share: m.share, Mode: m.mode.String(), InUse: spent, Allowance: allowed,
+				Stock: allowed - spent, Block: m.block, Left: m.left.Load(), Refused: m.refused.Load(), Caller: g.presence != nil,
+			})
+		}
+	}
+}
+
+// CallersState is who has called lately and has limits, and how often callers were refused since the start.
+type CallersState struct {
+	Keys         int    `json:"keys"`
+	Teams        int    `json:"teams"`
+	KeysRefused  uint64 `json:"keys_refused"`
+	TeamsRefused uint64 `json:"teams_refused"`
+}
+
+// CallersState may be read at any time.
+func (l *Limiter) CallersState() CallersState {
+	return CallersState{len(l.keys.all()), len(l.teams.all()), l.keys.refused.Load(), l.teams.refused.Load()}
 }
 
 // SourceState is how the source does. All is zero where there is none.

@@ -29,11 +29,17 @@ type Ask struct {
 	// Want is how many slots the node could use in all, or how many more units, or how much more money.
 	Want int64
 
-	// InUse slots are in use at this moment; of money, what the node has spent since the period's start. Held says how many the node's lease gives it, Share its fair share of the limit: they
-	// help a source that has just lost its memory. TTL is how long the lease
-	// holds, or for how long a period is to be remembered.
+	// InUse slots are in use at this moment; of money, what the node has spent since the period's start. Held says how many the node's lease
+	// gives it, Share how many it may have without having held any: they help a source that has just lost its memory. TTL is how long
+	// slots are kept for a node that does not ask again, or for how long a period is to be remembered.
 	InUse, Held, Share int64
 	TTL                time.Duration
+	// Learn is for how long a source that has just begun to know the limit gives only what was Held, or the Share; it ends when so many
+	// Peers have asked, 0 being unknown.
+	Learn time.Duration
+	Peers int64
+	// Strict: slots are not given anew while somebody may be using them, even where the source's clock was set.
+	Strict bool
 
 	// Owe are units that were used without having been granted, Back units that were granted and not used.
 	Owe, Back int64
@@ -47,7 +53,7 @@ type Grant struct {
 	Tight bool
 	// Wait is when more units may be had, if fewer than wanted were granted.
 	Wait time.Duration
-	// Left are units of the limit that no node has drawn.
+	// Left are units that no node has drawn, or money that none has taken.
 	Left int64
 }
 
@@ -86,10 +92,12 @@ func (m *Memory) Renew(_ context.Context, node string, asks []Ask, grants []Gran
 		case Slots:
 			granted, tight := entry(m.slots, a.Key).renew(node, nowMs, slotAsk{
 				cap: a.Limit, ttlMs: a.TTL.Milliseconds(), want: a.Want, inUse: a.InUse, held: a.Held, share: a.Share,
+				learnMs: a.Learn.Milliseconds(), peers: a.Peers, strict: a.Strict,
 			})
 			grants[i] = Grant{Granted: granted, Tight: tight}
 		case Money:
-			grants[i] = Grant{Granted: entry(m.budgets, a.Key).draw(node, budgetAsk{limit: a.Limit, spent: a.InUse, want: a.Want})}
+			granted, left := entry(m.budgets, a.Key).draw(node, budgetAsk{limit: a.Limit, spent: a.InUse, want: a.Want})
+			grants[i] = Grant{Granted: granted, Left: left}
 		default:
 			granted, waitMs, left := entry(m.windows, a.Key).draw(nowMs, unitAsk{limit: a.Limit, want: a.Want, owe: a.Owe, back: a.Back})
 			grants[i] = Grant{Granted: granted, Wait: time.Duration(waitMs) * time.Millisecond, Left: left}

@@ -117,12 +117,12 @@ func TestScriptsAgreeWithTheArithmetic(t *testing.T) {
 		memory := limit.NewMemory(func() time.Time { return now })
 		limitTo := rapid.OneOf(rapid.Int64Range(0, 20), rapid.Int64Range(1000, 1_000_000)).Draw(t, "limit")
 		for range rapid.IntRange(1, 30).Draw(t, "steps") {
-			now = now.Add(time.Duration(rapid.OneOf(rapid.Int64Range(0, 3_000), rapid.Int64Range(0, 90_000)).Draw(t, "ms")) * time.Millisecond)
+			now = now.Add(time.Duration(rapid.OneOf(rapid.Int64Range(0, 3_000), rapid.Int64Range(0, 90_000), rapid.Int64Range(-70_000, 0)).Draw(t, "ms")) * time.Millisecond)
 			store.SetTime(now)
 			number := rapid.OneOf(rapid.Int64Range(0, 30), rapid.Int64Range(0, 2*limitTo+1))
-			node := rapid.SampledFrom([]string{"a", "b", "c", "d"}).Draw(t, "node")
+			node := rapid.SampledFrom([]string{"a", "b", "c.1", "c.2", "d.x", "e.9"}).Draw(t, "node")
 			asks := []limit.Ask{
-				{Key: "s", Kind: limit.Slots, Limit: limitTo, TTL: 10 * time.Second, Want: number.Draw(t, "want"), InUse: number.Draw(t, "in use"), Held: number.Draw(t, "held"), Share: number.Draw(t, "share")},
+				{Key: "s", Kind: limit.Slots, Limit: limitTo, TTL: 10 * time.Second, Want: number.Draw(t, "want"), InUse: number.Draw(t, "in use"), Held: number.Draw(t, "held"), Share: number.Draw(t, "share"), Learn: 10 * time.Second, Peers: rapid.Int64Range(0, 4).Draw(t, "peers"), Strict: rapid.Bool().Draw(t, "strict")},
 				{Key: "u", Kind: limit.Units, Limit: limitTo, Want: number.Draw(t, "units"), Owe: number.Draw(t, "owe"), Back: number.Draw(t, "back")},
 				{Key: "m", Kind: limit.Money, Limit: limitTo, Want: number.Draw(t, "money"), InUse: number.Draw(t, "spent"), TTL: time.Hour},
 			}

@@ -35,6 +35,12 @@ func (w *window) draw(nowMs int64, a unitAsk) (granted, waitMs, left int64) {
 		w.cells = make(map[int64]int64)
 	}
 	now := nowMs / 1000
+	for second, units := range w.cells {
+		if second > now { // the clock was set back
+			delete(w.cells, second)
+			w.cells[now] += units
+		}
+	}
 	oldest, used := now, int64(0)
 	// The running second and the 60 before it: a window of exactly 60 s never sees more.
 	for _, second := range slices.Sorted(maps.Keys(w.cells)) {

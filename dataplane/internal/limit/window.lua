@@ -9,9 +9,14 @@ local limit, want, owe, back = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(AR
 local cells, seconds = {}, {}
 local all = redis.call('HGETALL', key)
 for i = 1, #all, 2 do
-  local second = tonumber(all[i])
-  cells[second] = tonumber(all[i + 1])
-  seconds[#seconds + 1] = second
+  local second, units = tonumber(all[i]), tonumber(all[i + 1])
+  if second > now then -- the clock was set back
+    redis.call('HDEL', key, all[i])
+    second = now
+    redis.call('HINCRBY', key, string.format('%.0f', now), all[i + 1])
+  end
+  if not cells[second] then seconds[#seconds + 1] = second end
+  cells[second] = (cells[second] or 0) + units
 end
 table.sort(seconds)
 

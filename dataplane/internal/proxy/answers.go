@@ -36,29 +36,32 @@ func (x *exchange) headers(t *try) {
 
 // rates tells a caller with limits of its own what is left of them, under the names that its vendor's clients look for.
 func (x *exchange) rates() {
-	requests, tokens := x.h.deps.Limits.Rates(x.caller)
-	for _, of := range [...]struct {
-		what string
-		rate Rate
-	}{{"Requests", requests}, {"Tokens", tokens}} {
-		if of.rate.Limit == 0 {
-			continue
-		}
-		limit, left := strconv.FormatInt(of.rate.Limit, 10), strconv.FormatInt(of.rate.Left, 10)
-		whole := time.Duration(0) // until it is whole again
-		if of.rate.Left < of.rate.Limit {
-			whole = time.Minute
-		}
-		if x.at.protocol == route.Anthropic {
-			prefix := "Anthropic-Ratelimit-" + of.what
-			x.in.SetHeader(prefix+"-Limit", limit)
-			x.in.SetHeader(prefix+"-Remaining", left)
-			x.in.SetHeader(prefix+"-Reset", time.Now().Add(whole).UTC().Format(time.RFC3339))
-			continue
-		}
-		x.in.SetHeader("X-Ratelimit-Limit-"+of.what, limit)
-		x.in.SetHeader("X-Ratelimit-Remaining-"+of.what, left)
-		x.in.SetHeader("X-Ratelimit-Reset-"+of.what, whole.String())
+	r := x.h.deps.Limits.Rates(x.caller)
+	if x.at.protocol == route.Anthropic {
+		x.rateAnthropic("Requests", r.Requests)
+		x.rateAnthropic("Tokens", r.Tokens)
+		x.rateAnthropic("Input-Tokens", r.Input)
+		x.rateAnthropic("Output-Tokens", r.Output)
+		return
+	}
+	x.rateOpenAI("Requests", r.Requests)
+	x.rateOpenAI("Tokens", r.Tokens)
+}
+
+func (x *exchange) rateAnthropic(what string, r Rate) {
+	if r.Limit > 0 {
+		prefix := "Anthropic-Ratelimit-" + what
+		x.in.SetHeader(prefix+"-Limit", strconv.FormatInt(r.Limit, 10))
+		x.in.SetHeader(prefix+"-Remaining", strconv.FormatInt(r.Left, 10))
+		x.in.SetHeader(prefix+"-Reset", time.Now().Add(r.Whole).UTC().Format(time.RFC3339))
+	}
+}
+
+func (x *exchange) rateOpenAI(what string, r Rate) {
+	if r.Limit > 0 {
+		x.in.SetHeader("X-Ratelimit-Limit-"+what, strconv.FormatInt(r.Limit, 10))
+		x.in.SetHeader("X-Ratelimit-Remaining-"+what, strconv.FormatInt(r.Left, 10))
+		x.in.SetHeader("X-Ratelimit-Reset-"+what, r.Whole.Round(time.Millisecond).String())
 	}
 }
 

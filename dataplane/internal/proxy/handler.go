@@ -221,7 +221,7 @@ func (x *exchange) admit() *fault.Fault {
 		return f
 	}
 	if f := take(); f != nil {
-		return x.await("admission", f, take)
+		return x.await("caller/"+x.caller.Name, f, take)
 	}
 	return nil
 }

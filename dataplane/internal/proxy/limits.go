@@ -17,13 +17,19 @@ type Limits interface {
 	// Enter takes what an attempt needs of a provider's and a key's limits; credential is the key's fingerprint.
 	Enter(target *route.Target, credential string, ask *route.Ask) (Permit, *fault.Fault)
 	// Rates are what is left to the caller of its limits per minute.
-	Rates(caller auth.Caller) (requests, tokens Rate)
+	Rates(caller auth.Caller) Rates
 	// Wait tries until it succeeds, in turn with others, as long as the wish says; it reports success.
 	Wait(ctx context.Context, w Wish) bool
 }
 
-// Rate is how much of a limit per minute is left; Limit is 0 where there is none.
-type Rate struct{ Limit, Left int64 }
+// Rates are limits per minute, each the one of which least is left where several hold.
+type Rates struct{ Requests, Tokens, Input, Output Rate }
+
+// Rate is how much of a limit per minute is left, and in how long all of it will be; Limit is 0 where there is none.
+type Rate struct {
+	Limit, Left int64
+	Whole       time.Duration
+}
 
 // Wish is how a request waits for room.
 type Wish struct {
@@ -50,6 +56,6 @@ func (unlimited) Admit(auth.Caller, *route.Ask) (Permit, *fault.Fault) { return 
 func (unlimited) Enter(*route.Target, string, *route.Ask) (Permit, *fault.Fault) {
 	return unlimited{}, nil
 }
-func (unlimited) Rates(auth.Caller) (requests, tokens Rate) { return Rate{}, Rate{} }
-func (unlimited) Wait(context.Context, Wish) bool           { return false }
-func (unlimited) Settle(outcome.Usage, uint64)              {}
+func (unlimited) Rates(auth.Caller) Rates         { return Rates{} }
+func (unlimited) Wait(context.Context, Wish) bool { return false }
+func (unlimited) Settle(outcome.Usage, uint64)    {}

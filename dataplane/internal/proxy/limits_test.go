@@ -21,7 +21,7 @@ type fullness struct {
 	settled   chan outcome.Usage
 	waiting   chan Wish
 	room      chan struct{}
-	rates     [2]Rate
+	rates     Rates
 }
 
 func (l *fullness) Admit(auth.Caller, *route.Ask) (Permit, *fault.Fault) { return l, l.caller }
@@ -33,8 +33,8 @@ func (l *fullness) Wait(ctx context.Context, w Wish) bool {
 	<-l.room
 	return w.Try()
 }
-func (l *fullness) Rates(auth.Caller) (requests, tokens Rate) { return l.rates[0], l.rates[1] }
-func (l *fullness) Settle(used outcome.Usage, _ uint64)       { l.settled <- used }
+func (l *fullness) Rates(auth.Caller) Rates             { return l.rates }
+func (l *fullness) Settle(used outcome.Usage, _ uint64) { l.settled <- used }
 
 func limited(kind fault.Kind, wait time.Duration, message string) *fault.Fault {
 	return &fault.Fault{Kind: kind, RetryAfter: wait, Message: message}
@@ -96,7 +96,9 @@ func TestWaitsForRoom(t *testing.T) {
 // A caller's own limits answer 429 in its envelope, with the headers that its vendor's clients look for.
 func TestCallersLimits(t *testing.T) {
 	r := newRig(t, []backend{{id: "a", protocol: "openai"}})
-	limits := &fullness{settled: make(chan outcome.Usage, 8), rates: [2]Rate{{Limit: 60, Left: 0}, {Limit: 9000, Left: 9000}}}
+	limits := &fullness{settled: make(chan outcome.Usage, 8), rates: Rates{
+		Requests: Rate{Limit: 60, Left: 0, Whole: time.Minute}, Tokens: Rate{Limit: 9000, Left: 9000}, Output: Rate{Limit: 500, Left: 100, Whole: 12 * time.Second},
+	}}
 	r.handler.deps.Limits = limits
 	for _, full := range []bool{false, true} {
 		status := 200
@@ -104,7 +106,7 @@ func TestCallersLimits(t *testing.T) {
 			status, limits.caller = 429, limited(fault.RateLimited, 33*time.Second, "used up")
 		}
 		for protocol, want := range map[string]map[string]string{
-			"anthropic": {"Anthropic-Ratelimit-Requests-Limit": "60", "Anthropic-Ratelimit-Requests-Remaining": "0", "Anthropic-Ratelimit-Tokens-Remaining": "9000"},
+			"anthropic": {"Anthropic-Ratelimit-Requests-Limit": "60", "Anthropic-Ratelimit-Requests-Remaining": "0", "Anthropic-Ratelimit-Tokens-Remaining": "9000", "Anthropic-Ratelimit-Output-Tokens-Limit": "500", "Anthropic-Ratelimit-Input-Tokens-Limit": ""},
 			"openai":    {"X-Ratelimit-Limit-Requests": "60", "X-Ratelimit-Remaining-Requests": "0", "X-Ratelimit-Reset-Requests": "1m0s", "X-Ratelimit-Limit-Tokens": "9000", "X-Ratelimit-Reset-Tokens": "0s"},
 		} {
 			a := r.ask(protocol, false)

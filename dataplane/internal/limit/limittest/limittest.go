@@ -67,7 +67,7 @@ func (e *exam) renew(node string, a limit.Ask) limit.Grant {
 // slots asks for a lease on the key "k" as a node of two.
 func (e *exam) slots(node string, limitTo, want, inUse int64) int64 {
 	e.Helper()
-	return e.renew(node, limit.Ask{Key: "k", Kind: limit.Slots, Limit: limitTo, Want: want, InUse: inUse, Share: (limitTo + 1) / 2, TTL: ttl}).Granted
+	return e.renew(node, limit.Ask{Key: "k", Kind: limit.Slots, Limit: limitTo, Want: want, InUse: inUse, Share: (limitTo + 1) / 2, TTL: ttl, Learn: ttl}).Granted
 }
 
 // settle lets the time pass in which a new source only believes, with the nodes' leases kept alive.
@@ -75,7 +75,7 @@ func (e *exam) settle(leases map[string]int64, limitTo int64) {
 	e.Helper()
 	for range 3 {
 		for node, held := range leases {
-			e.renew(node, limit.Ask{Key: "k", Kind: limit.Slots, Limit: limitTo, Want: held, InUse: held, Held: held, Share: held, TTL: ttl})
+			e.renew(node, limit.Ask{Key: "k", Kind: limit.Slots, Limit: limitTo, Want: held, InUse: held, Held: held, Share: held, TTL: ttl, Learn: ttl})
 		}
 		e.Advance(ttl / 2)
 	}
@@ -100,7 +100,7 @@ func oneNode(e *exam) {
 func full(e *exam) {
 	e.settle(map[string]int64{"a": 10}, 10)
 	e.want("another", e.slots("b", 10, 5, 0), 0)
-	grant := e.renew("b", limit.Ask{Key: "k", Kind: limit.Slots, Limit: 10, Want: 5, TTL: ttl})
+	grant := e.renew("b", limit.Ask{Key: "k", Kind: limit.Slots, Limit: 10, Want: 5, TTL: ttl, Learn: ttl})
 	if !grant.Tight {
 		e.Error("the node is not told that the limit is tight")
 	}
@@ -149,7 +149,7 @@ func fair(e *exam) {
 
 func amnesia(e *exam) {
 	// Nothing is known yet, and nodes say what they hold.
-	ask := limit.Ask{Key: "k", Kind: limit.Slots, Limit: 10, Want: 10, InUse: 4, Held: 7, Share: 2, TTL: ttl}
+	ask := limit.Ask{Key: "k", Kind: limit.Slots, Limit: 10, Want: 10, InUse: 4, Held: 7, Share: 2, TTL: ttl, Learn: ttl}
 	e.want("what it holds, and not more", e.renew("a", ask).Granted, 7)
 	ask.Held, ask.InUse = 0, 0
 	e.want("a new node has its share", e.renew("b", ask).Granted, 2)
@@ -171,7 +171,7 @@ func crowd(e *exam) {
 				want := int64((i*7+n*3)%20 + 1)
 				before := held[node]
 				mu.Unlock()
-				ask := limit.Ask{Key: "k", Kind: limit.Slots, Limit: capacity, Want: want, InUse: min(before, want), Share: capacity / nodes, TTL: time.Minute}
+				ask := limit.Ask{Key: "k", Kind: limit.Slots, Limit: capacity, Want: want, InUse: min(before, want), Share: capacity / nodes, TTL: time.Minute, Learn: time.Minute}
 				mu.Lock()
 				held[node] = min(before, want)
 				mu.Unlock()
@@ -229,7 +229,7 @@ func apart(e *exam) {
 	for i := range asks {
 		asks[i] = limit.Ask{Key: fmt.Sprint("limit ", i), Kind: limit.Units, Limit: int64(i), Want: 100}
 		if i%2 == 0 {
-			asks[i] = limit.Ask{Key: fmt.Sprint("limit ", i), Kind: limit.Slots, Limit: int64(i), Want: 100, Share: int64(i), TTL: ttl}
+			asks[i] = limit.Ask{Key: fmt.Sprint("limit ", i), Kind: limit.Slots, Limit: int64(i), Want: 100, Share: int64(i), TTL: ttl, Learn: ttl}
 		}
 	}
 	grants := make([]limit.Grant, len(asks))
