@@ -16,7 +16,7 @@ import (
 )
 
 // sdkScenarios are the scripted provider's answers that the SDK tests ask for, each as a model.
-var sdkScenarios = []string{"thinking", "tool", "tools-parallel", "status=400", "cut", "first=10s"}
+var sdkScenarios = []string{"thinking", "tool", "tools-parallel", "status=400", "cut", "first=10s", "image"}
 
 // apart are n providers for a scenario that takes a provider's only key out of use: whoever asks has one alone, named by its number.
 func apart(wire, scenario string, n int) map[string]any {
@@ -68,8 +68,10 @@ func askAnthropic(ctx context.Context, base, model string, stream bool) (answer,
 	api := anthropic.NewClient(anthropicoption.WithBaseURL(base), anthropicoption.WithAPIKey("any"), anthropicoption.WithMaxRetries(0))
 	params := anthropic.MessageNewParams{
 		MaxTokens: 1024, Model: model,
-		System:   []anthropic.TextBlockParam{{Text: "Be brief."}},
-		Messages: []anthropic.MessageParam{anthropic.NewUserMessage(anthropic.NewTextBlock("What is the weather in Oslo?"))},
+		System: []anthropic.TextBlockParam{{Text: "Be brief."}},
+		Messages: []anthropic.MessageParam{anthropic.NewUserMessage(
+			anthropic.NewTextBlock("What is the weather in Oslo?"), anthropic.NewImageBlockBase64("image/png", onePixel),
+		)},
 		Tools: []anthropic.ToolUnionParam{{OfTool: &anthropic.ToolParam{
 			Name: "get_weather", Description: anthropic.String("The weather of a city"),
 			InputSchema: anthropic.ToolInputSchemaParam{Properties: map[string]any{"city": map[string]any{"type": "string"}}, Required: []string{"city"}},
@@ -114,7 +116,11 @@ func askOpenAI(ctx context.Context, base, model string, stream bool) (answer, er
 	params := openai.ChatCompletionNewParams{
 		Model: model,
 		Messages: []openai.ChatCompletionMessageParamUnion{
-			openai.SystemMessage("Be brief."), openai.UserMessage("What is the weather in Oslo?"),
+			openai.SystemMessage("Be brief."),
+			openai.UserMessage([]openai.ChatCompletionContentPartUnionParam{
+				openai.TextContentPart("What is the weather in Oslo?"),
+				openai.ImageContentPart(openai.ChatCompletionContentPartImageImageURLParam{URL: "data:image/png;base64," + onePixel}),
+			}),
 		},
 		Tools: []openai.ChatCompletionToolUnionParam{openai.ChatCompletionFunctionTool(openai.FunctionDefinitionParam{
 			Name: "get_weather", Description: openai.String("The weather of a city"),
@@ -198,6 +204,9 @@ func talk(t *testing.T, client client, base string, stream bool, own string) {
 	}
 	if got := ask("tools-parallel"); len(got.calls) < 2 || slices.ContainsFunc(got.calls, func(c call) bool { return !strings.Contains(c.arguments, "city") }) {
 		t.Errorf("parallel tools: %+v", got)
+	}
+	if got := ask("image"); !strings.Contains(got.text, "1 images") || !strings.Contains(got.text, "image/png, 70 bytes") {
+		t.Errorf("image: %+v", got)
 	}
 	if got := ask("thinking"); got.thinking == "" && client.name == "anthropic-sdk-go" || got.text == "" {
 		t.Errorf("thinking: %+v", got)

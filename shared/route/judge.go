@@ -185,15 +185,13 @@ func tokensMax(tokens int) int32 {
 // unlimited is more than any prompt and answer together.
 const unlimited = 1<<31 - 1
 
-// meets says whether a target may serve by what is asked of it, and by the operator's word. How it stands is not read yet.
-func (w *walker) meets(h hop, r *row) Reason {
-	if w.needs&^r.can[w.dialect] == 0 && w.prompt+min(w.reserve, r.maxOutput) <= r.window && !w.limited && r.order == NoOrder {
-		return Fits
-	}
-	return w.fails(h, r)
+// suits reports a target that meets what is asked, and of which neither caller nor operator has said a word: nearly all do.
+func (w *walker) suits(r *row) bool {
+	return w.needs&^r.can[w.dialect] == 0 && w.prompt+min(w.reserve, r.maxOutput) <= r.window && !w.limited && r.order == NoOrder
 }
 
-// fails says what it is that a target does not meet, if there is anything.
+// fails says what it is that a target does not meet, by what is asked of it and by the operator's word, if there is anything. How it stands
+// is not read yet.
 func (w *walker) fails(h hop, r *row) Reason {
 	order := r.orders(w.nowMs)
 	switch {
@@ -212,12 +210,9 @@ func (w *walker) fails(h hop, r *row) Reason {
 	}
 }
 
-// stands says whether a target that meets the request is well and has room.
-func (w *walker) stands(h hop, r *row, live *Live) Reason {
-	if r.well && !live.Open && !live.Full && live.BlockedUntilMs <= w.nowMs {
-		return Fits
-	}
-	return w.ails(h, r, live)
+// ready reports a target that is well and has room: nearly all are.
+func (w *walker) ready(r *row, live *Live) bool {
+	return r.well && !live.Open && !live.Full && live.BlockedUntilMs <= w.nowMs
 }
 
 // ails says what is wrong with a target, if there is anything.

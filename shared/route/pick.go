@@ -216,10 +216,14 @@ func (w *walker) visit(hops []hop, by stage) (judged bool) {
 		}
 		var live *Live
 		r := &w.t.rows[h.target]
-		reason := w.meets(h, r)
+		reason := Fits
+		if !w.suits(r) {
+			reason = w.fails(h, r)
+		}
 		if reason == Fits {
-			live = w.view.Live(int(h.target))
-			reason = w.stands(h, r, live)
+			if live = w.view.Live(int(h.target)); !w.ready(r, live) {
+				reason = w.ails(h, r, live)
+			}
 		}
 		if w.notes != nil {
 			w.notes[h.target] = reason

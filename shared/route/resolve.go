@@ -25,6 +25,7 @@ type hop struct {
 
 type pattern struct {
 	text string
+	head string // before its first star
 	hops []hop
 }
 
@@ -52,7 +53,8 @@ func (c *catalog) settle() {
 			if !known {
 				at = len(c.names.patterns)
 				byText[name] = at
-				c.names.patterns = append(c.names.patterns, pattern{text: name})
+				head, _, _ := strings.Cut(name, "*")
+				c.names.patterns = append(c.names.patterns, pattern{text: name, head: head})
 			}
 			if p := &c.names.patterns[at]; !slices.Contains(p.hops, h) {
 				p.hops = append(p.hops, h)
@@ -162,7 +164,7 @@ func (t *Table) pinned(model string) (provider int, rest string, ok bool) {
 func (t *Table) walkNames(model string, w *walker) (served bool) {
 	served = w.visit(t.names.exact[model], byName)
 	for i := range t.names.patterns {
-		if p := &t.names.patterns[i]; Match(p.text, model) && w.visit(p.hops, byPattern) {
+		if p := &t.names.patterns[i]; strings.HasPrefix(model, p.head) && Match(p.text, model) && w.visit(p.hops, byPattern) {
 			served = true
 		}
 	}

@@ -120,7 +120,7 @@ func (x *exchange) content() (text []string, calls int) {
 	case len(results) > 0:
 		return tokenize("The tool answered: " + strings.Join(results, "; ")), 0
 	case s.plain && x.ask.schema.object():
-		return tokenize(sample(x.ask.schema, "")), 0
+		return tokenize(sample(x.ask.schema, "", "")), 0
 	case s.plain && x.ask.wantJSON:
 		return tokenize(`{"answer":"aimux"}`), 0
 	}
@@ -242,7 +242,7 @@ func (x *exchange) call(n int) call {
 	if n > 0 {
 		mark = fmt.Sprint(" ", n+1)
 	}
-	arguments := sample(t.schema, mark)
+	arguments := sample(t.schema, mark, x.ask.prompt())
 	switch {
 	case s.has(callEmpty):
 		arguments = ""

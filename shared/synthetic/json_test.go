@@ -86,7 +86,7 @@ func TestSamplesSatisfySchemas(t *testing.T) {
 		`{"type":["object","null"],"required":["a"],"properties":{"a":{"anyOf":[{"type":"string","maxLength":3},{"type":"null"}]}}}`:                                                                      `{"a":"aim"}`,
 		`{"type":"object","required":["a"],"properties":{"a":{"$ref":"#"}}}`:                                                                                                                              ``, // ends in null somewhere
 	} {
-		got := sample(value(schema), "")
+		got := sample(value(schema), "", "")
 		if !json.Valid([]byte(got)) || want != "" && got != want {
 			t.Errorf("%s: %s, want %s", schema, got, want)
 		}

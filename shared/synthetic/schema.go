@@ -15,15 +15,23 @@ const schemaDepth = 12
 type sampler struct {
 	root  value
 	mark  string // ends the free strings, so that two samples of one schema differ
+	path  string // for strings that are paths
 	depth int
 }
 
-// sample is the smallest value for the schema; without a schema it is {"query":…}.
-func sample(schema value, mark string) string {
+// sample is the smallest value for the schema; without a schema it is {"query":…}. Where it wants a path it gets the one that the
+// prompt names.
+func sample(schema value, mark, prompt string) string {
 	if !schema.object() {
 		return `{"query":"aimux` + mark + `"}`
 	}
-	p := sampler{root: schema, mark: mark}
+	p := sampler{root: schema, mark: mark, path: "/tmp/aimux"}
+	for word := range strings.FieldsSeq(prompt) {
+		if word = strings.TrimRight(word, ".,;:!?)\"'"); len(word) > 1 && word[0] == '/' {
+			p.path = word
+			break
+		}
+	}
 	return string(p.append(nil, schema, ""))
 }
 
@@ -166,7 +174,7 @@ func (p sampler) text(schema value, name string) string {
 	case "command", "cmd", "script":
 		text = "echo aimux" + p.mark
 	case "path", "file_path", "directory", "dir":
-		text = "/tmp/aimux"
+		text = p.path
 	case "url", "uri":
 		return "http://127.0.0.1/"
 	}

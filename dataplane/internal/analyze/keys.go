@@ -103,9 +103,13 @@ func hashKey(key []byte) uint64 {
 		h = mix(h, binary.LittleEndian.Uint64(key))
 		key = key[8:]
 	}
+	// Halves that overlap hold what is left, without a loop.
 	var w uint64
-	for _, c := range key {
-		w = w<<8 | uint64(c)
+	switch n := len(key); {
+	case n >= 4:
+		w = uint64(binary.LittleEndian.Uint32(key))<<32 | uint64(binary.LittleEndian.Uint32(key[n-4:]))
+	case n > 0:
+		w = uint64(key[0])<<16 | uint64(key[n/2])<<8 | uint64(key[n-1])
 	}
 	return mix(h, w)
 }

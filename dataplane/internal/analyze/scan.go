@@ -278,8 +278,9 @@ const (
 // special marks, by their high bits, the bytes of w that a string's walk must look at: quotes, backslashes, control characters and
 // all that is not ASCII. Only the lowest mark is certain: a borrow may set marks above it.
 func special(w uint64) uint64 {
-	// A difference has the high bit of a byte that was zero, or that was not ASCII and is marked in any case.
-	return (((w ^ lows*'"') - lows) | ((w ^ lows*'\\') - lows) | (w - lows*' ') | w) & highs
+	// A difference has the high bit of a byte that was smaller, or that was not ASCII and is marked in any case. With its second bit turned
+	// over, the quote follows the control characters, and one difference finds both.
+	return (((w ^ lows*0x02) - lows*('"'^0x02+1)) | ((w ^ lows*'\\') - lows) | w) & highs
 }
 
 // str walks a string; the caller has seen its opening quote. After a failure the text is empty.

@@ -39,11 +39,11 @@ func (t *tally) add(b []byte, unicode bool) {
 		return
 	}
 	exact := min(len(b), max(exactBytes-t.bytes, 0))
-	t.plus(scan(b[:exact]), 1, 1)
+	t.plus(scan(b[:exact]), 1)
 	for at := t.nextSample(exact); at < len(b); at += sampleEvery {
 		sample := b[max(exact, min(at, len(b)-sampleBytes)):]
 		sample = sample[:min(len(sample), sampleBytes)]
-		t.plus(scan(sample), sampleEvery, len(sample))
+		t.plus(scan(sample), sampleEvery/len(sample))
 	}
 	t.bytes += len(b)
 }
@@ -53,16 +53,16 @@ func (t *tally) nextSample(from int) int {
 	return from + sampleEvery - 1 - (t.bytes+from)%sampleEvery
 }
 
-// plus adds what stands for n bytes and was counted in some of them.
-func (t *tally) plus(c counts, n, of int) {
-	t.words += c.words * n / of
-	t.letters += c.letters * n / of
-	t.digits += c.digits * n / of
-	t.marks += c.marks * n / of
-	t.runs += c.runs * n / of
-	t.narrow += c.narrow * n / of
-	t.wide += c.wide * n / of
-	t.astral += c.astral * n / of
+// plus adds what was counted in one of so many parts.
+func (t *tally) plus(c counts, parts int) {
+	t.words += c.words * parts
+	t.letters += c.letters * parts
+	t.digits += c.digits * parts
+	t.marks += c.marks * parts
+	t.runs += c.runs * parts
+	t.narrow += c.narrow * parts
+	t.wide += c.wide * parts
+	t.astral += c.astral * parts
 }
 
 // lanes are eight counters of a byte each, one for each place in a word.
@@ -163,7 +163,7 @@ func (t *tally) addEscaped(b []byte) {
 			}
 			b = b[n:]
 		}
-		t.plus(scan(dst), 1, 1)
+		t.plus(scan(dst), 1)
 	}
 }
 

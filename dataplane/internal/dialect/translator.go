@@ -194,11 +194,6 @@ func (t *Translator) EncodeError(dst []byte, client route.Protocol, e *ErrorDoc)
 
 // valid reports one JSON object.
 func valid(body []byte) (Value, bool) {
-	v := Value(body)
-	i := skipSpace(v, 0)
-	v = v[i:]
-	for len(v) > 0 && (v[len(v)-1] <= ' ') {
-		v = v[:len(v)-1]
-	}
-	return v, v.Object() && Valid(v)
+	v, ok := ParseValue(body)
+	return v, ok && v.Object()
 }

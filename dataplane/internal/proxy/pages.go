@@ -28,7 +28,7 @@ func (h *Handler) pageNothing(in ingress.Exchange, _ street) {
 }
 
 func (h *Handler) pageNotFound(in ingress.Exchange, at street) {
-	h.refuse(in, at, http.StatusNotFound, fault.NotFound, fmt.Sprintf("there is nothing at %s; completions are at /v1/messages, /anthropic/v1/messages and /v1/chat/completions", clip(visible(at.path), 200)))
+	h.refuse(in, at, http.StatusNotFound, fault.BadRequest, fmt.Sprintf("there is nothing at %s; completions are at /v1/messages, /anthropic/v1/messages and /v1/chat/completions", clip(visible(at.path), 200)))
 }
 
 func (h *Handler) pageWrongMethod(in ingress.Exchange, at street) {
