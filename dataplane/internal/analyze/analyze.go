@@ -6,17 +6,28 @@ import "github.com/aimux/aimux/shared/route"
 // Span is a half-open range of the body's bytes. The zero Span means absent.
 type Span struct{ Start, End int }
 
-// Spans say where in the body the values stand that a same-dialect passage may have to change. Each covers the JSON value only,
-// quotes and brackets included. A value that is null counts as given: its span is set.
-type Spans struct {
-	Model         Span
-	Stream        Span
-	StreamOptions Span
-	MaxTokens     Span // max_tokens, or max_completion_tokens where that is given
-	System        Span
-	Metadata      Span
-	// Open is the offset just behind the body's opening brace, where a field can be inserted.
-	Open int
+// Member is a field at the top of the body: its key with the quotes, and its value.
+type Member struct{ Key, Value Span }
+
+// Members are the fields at the top of the body, so that whoever changes one of them need not look for it.
+type Members struct {
+	list [24]Member
+	n    int
+}
+
+// All lists the fields in their order; nil where a body has more of them than are kept, and where none has been read.
+func (m *Members) All() []Member {
+	if m.n > len(m.list) {
+		return nil
+	}
+	return m.list[:m.n]
+}
+
+func (m *Members) add(one Member) {
+	if m.n < len(m.list) {
+		m.list[m.n] = one
+	}
+	m.n = min(m.n, len(m.list)) + 1
 }
 
 // Policy is what of the routing policy analysis needs. It is plain data, fixed per table; the zero value and nil mean the defaults.
@@ -44,9 +55,12 @@ type Hints struct {
 
 // Result is everything learnt from one body. It shares no memory with the body.
 type Result struct {
-	Ask    route.Ask
-	Spans  Spans
-	Stream bool
+	Ask route.Ask
+	// Members of the body; whole only where the body was not refused.
+	Members Members
+	Stream  bool
+	// Thought: the history holds thinking. EmptyText: it holds a block of text without any.
+	Thought, EmptyText bool
 	// IncludeUsage: an OpenAI client asked for the usage chunk.
 	IncludeUsage bool
 	// ThinkingScore of the last user turn, in log odds; what the model said, whether or not it decided the class.

@@ -9,7 +9,6 @@ import (
 // anthropic reads a Messages body. Members that are not named here pass unread.
 func (a *Analyzer) anthropic() {
 	o := a.record("the body must be a JSON object")
-	a.out.Spans.Open = a.at
 	messages, maxTokens := false, false
 	for a.member(&o) {
 		start := a.at
@@ -19,21 +18,19 @@ func (a *Analyzer) anthropic() {
 		case "max_tokens":
 			// 0 fills the cache and asks for no answer.
 			a.out.Ask.MaxTokens, maxTokens = a.integer(0, tokensMax, "must be a whole number, 0 or more")
-			a.spanOf(&a.out.Spans.MaxTokens, start)
 		case "messages":
 			messages = true
 			a.messages((*Analyzer).anthropicMessage)
 		case "system":
 			a.systemField()
-			a.spanOf(&a.out.Spans.System, start)
 		case "stream":
 			a.streamField()
 		case "metadata":
 			a.metadata()
-			a.spanOf(&a.out.Spans.Metadata, start)
 		default:
 			a.anthropicSetting(o.key)
 		}
+		a.noteMember(&o, start)
 	}
 	a.finishRequest(o.start, messages)
 	if !a.failed() && !maxTokens && !a.hints.CountTokens {

@@ -113,6 +113,7 @@ func (a *Analyzer) judge(b *block, start int, nested bool) {
 		if !b.hasText {
 			a.lack(start, "text", "is required")
 		}
+		a.out.EmptyText = a.out.EmptyText || b.text.empty()
 	case imageBlock, documentBlock:
 		if !b.hasSource {
 			a.lack(start, "source", "is required")
@@ -135,6 +136,7 @@ func (a *Analyzer) judge(b *block, start int, nested bool) {
 		if !b.hasThinking {
 			a.lack(start, "thinking", "is required")
 		}
+		a.out.Thought = true
 	case containerUpload:
 		a.need(route.FileIDs | route.Container)
 	}

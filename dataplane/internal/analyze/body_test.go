@@ -2,6 +2,7 @@ package analyze
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -218,20 +219,52 @@ func TestNeeds(t *testing.T) {
 	}
 }
 
-func TestSpansAndSettings(t *testing.T) {
+func TestMembersAndSettings(t *testing.T) {
 	body := ` {"stream" : true ,"model":"m\u0031","max_tokens":5,"max_completion_tokens": 7,"stream_options":{"include_usage":true},"metadata":{"a":"b"},"messages":[{"role":"user","content":"x"}]}`
 	out := read(t, oai, body, nil)
-	at := func(s Span) string { return body[s.Start:s.End] }
-	got := []string{at(out.Spans.Stream), at(out.Spans.Model), at(out.Spans.MaxTokens), at(out.Spans.StreamOptions), at(out.Spans.Metadata), body[:out.Spans.Open]}
-	want := []string{"true", `"m\u0031"`, "7", `{"include_usage":true}`, `{"a":"b"}`, " {"}
+	var got []string
+	for _, m := range out.Members.All() {
+		got = append(got, body[m.Key.Start:m.Key.End]+body[m.Value.Start:m.Value.End])
+	}
+	want := []string{
+		`"stream"true`, `"model""m\u0031"`, `"max_tokens"5`, `"max_completion_tokens"7`, `"stream_options"{"include_usage":true}`, `"metadata"{"a":"b"}`,
+		`"messages"[{"role":"user","content":"x"}]`,
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
 	if out.Ask.Model != "m1" || out.Ask.MaxTokens != 7 || !out.Stream || !out.IncludeUsage {
 		t.Errorf("%+v", out)
 	}
-	if out.Spans.System != (Span{}) {
-		t.Error("a system span without a system")
+}
+
+// A body of very many fields is understood; where they stand is then not kept.
+func TestManyMembers(t *testing.T) {
+	for _, more := range []int{20, 21, 22, 23, 2000} {
+		var extra strings.Builder
+		for i := range more {
+			fmt.Fprintf(&extra, `"x%d":%d,`, i, i)
+		}
+		out := read(t, oai, "{"+extra.String()+`"model":"m","messages":[{"role":"user","content":"x"}]}`, nil)
+		want := more + 2
+		if want > 24 {
+			want = 0
+		}
+		if got := len(out.Members.All()); got != want {
+			t.Errorf("%d fields more: %d are kept, want %d", more, got, want)
+		}
+	}
+}
+
+func TestWhatPassageLooksFor(t *testing.T) {
+	for content, want := range map[string][2]bool{
+		`[{"type":"text","text":"a"}]`: {}, `[{"text":"","type":"text"}]`: {false, true},
+		`[{"type":"thinking","thinking":"","signature":"s"},{"type":"text","text":"a"}]`: {true, false},
+	} {
+		out := read(t, ant, talk(ant, `{"role":"user","content":"x"},{"role":"assistant","content":`+content+`},{"role":"user","content":"y"}`), nil)
+		if got := [2]bool{out.Thought, out.EmptyText}; got != want {
+			t.Errorf("%s: %v, want %v", content, got, want)
+		}
 	}
 }
 
@@ -379,9 +412,13 @@ func FuzzBody(f *testing.F) {
 		if err := json.Unmarshal(body, &members); err != nil {
 			t.Fatalf("accepted %q: %v", body, err)
 		}
-		for name, span := range map[string]Span{"model": out.Spans.Model, "stream": out.Spans.Stream, "metadata": out.Spans.Metadata} {
-			if got := string(body[span.Start:span.End]); got != string(members[name]) {
-				t.Fatalf("%s: span %q, is %q", name, got, members[name])
+		for _, m := range out.Members.All() {
+			var name string
+			if err := json.Unmarshal(body[m.Key.Start:m.Key.End], &name); err != nil {
+				t.Fatalf("the key %q: %v", body[m.Key.Start:m.Key.End], err)
+			}
+			if got := string(body[m.Value.Start:m.Value.End]); got != string(members[name]) {
+				t.Fatalf("%s: %q, is %q", name, got, members[name])
 			}
 		}
 		var model string

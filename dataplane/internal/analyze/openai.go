@@ -5,8 +5,7 @@ import "github.com/aimux/aimux/shared/route"
 // openAI reads a Chat Completions body. Members that are not named here pass unread.
 func (a *Analyzer) openAI() {
 	o := a.record("the body must be a JSON object")
-	a.out.Spans.Open = a.at
-	messages, completion := false, false
+	messages, limited, completion := false, false, false
 	for a.member(&o) {
 		start := a.at
 		switch string(o.key) {
@@ -15,10 +14,9 @@ func (a *Analyzer) openAI() {
 		case "max_completion_tokens", "max_tokens":
 			newer := len(o.key) > len("max_tokens")
 			n, given := a.integer(1, tokensMax, "must be a whole number, 1 or more")
-			if given && (newer || !completion) || a.out.Spans.MaxTokens == (Span{}) {
+			if given && (newer || !completion) || !limited {
 				a.out.Ask.MaxTokens = n
-				a.spanOf(&a.out.Spans.MaxTokens, start)
-				completion = given && newer
+				limited, completion = true, given && newer
 			}
 		case "messages":
 			messages = true
@@ -27,15 +25,14 @@ func (a *Analyzer) openAI() {
 			a.streamField()
 		case "stream_options":
 			a.streamOptions()
-			a.spanOf(&a.out.Spans.StreamOptions, start)
 		case "metadata":
 			a.anyObject()
-			a.spanOf(&a.out.Spans.Metadata, start)
 		default:
 			if !a.openAIToolField(o.key) {
 				a.openAISetting(o.key)
 			}
 		}
+		a.noteMember(&o, start)
 	}
 	a.finishRequest(o.start, messages)
 }

@@ -33,20 +33,16 @@ func (a *Analyzer) modelField() {
 	if a.failed() {
 		return
 	}
-	a.out.Spans.Model = Span{start, a.at}
 	a.out.Ask.Model = a.intern(t)
 }
 
 // streamField reads the stream flag.
-func (a *Analyzer) streamField() {
-	a.peek()
-	start := a.at
-	a.out.Stream = a.boolean()
-	a.out.Spans.Stream = Span{start, a.at}
-}
+func (a *Analyzer) streamField() { a.out.Stream = a.boolean() }
 
-// spanOf notes where a value stands that has been walked since start.
-func (a *Analyzer) spanOf(dst *Span, start int) { *dst = Span{start, a.at} }
+// noteMember notes where the member stands whose value has been walked since start.
+func (a *Analyzer) noteMember(o *object, start int) {
+	a.out.Members.add(Member{Key: Span{o.keyAt, o.keyEnd}, Value: Span{start, a.at}})
+}
 
 // finishRequest checks what every request must have.
 func (a *Analyzer) finishRequest(start int, messages bool) {

@@ -210,8 +210,8 @@ type object struct {
 	open  bool
 	// key of the current member, unescaped; valid until the next walk.
 	key []byte
-	// keyAt is where the key's opening quote stands.
-	keyAt int
+	// keyAt is where the key's opening quote stands, keyEnd behind its closing one.
+	keyAt, keyEnd int
 }
 
 // object enters an object; the caller has seen its brace.
@@ -260,7 +260,9 @@ func (s *scanner) member(o *object) bool {
 	}
 	o.n++
 	o.keyAt = s.at
-	o.key = s.addKey(s.str(), o.base)
+	key := s.str()
+	o.keyEnd = s.at
+	o.key = s.addKey(key, o.base)
 	if s.peek() != ':' {
 		s.unexpected("a colon was expected here")
 		return false

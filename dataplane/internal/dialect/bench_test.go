@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/aimux/aimux/dataplane/internal/analyze"
 	"github.com/aimux/aimux/dataplane/internal/dialect"
 	"github.com/aimux/aimux/shared/route"
 )
@@ -39,6 +40,9 @@ func BenchmarkPrepare(b *testing.B) {
 		}
 		b.Run("anthropic_to_"+to.String(), func(b *testing.B) {
 			tr, c := newTranslator(), call(route.Anthropic, target(sheet, to), body)
+			if problem := analyze.Body(route.Anthropic, c.Body, nil, nil, c.Found); problem != nil {
+				b.Fatal(problem)
+			}
 			var dst []byte
 			b.SetBytes(int64(len(body)))
 			b.ReportAllocs()

@@ -50,7 +50,7 @@ func (t *Translator) PrepareCount(dst []byte, c *Call) ([]byte, *Rejection) {
 	}
 	call.Target.Refused = call.Target.refusals(t.refused(&c.Target))
 	notes := &Notes{}
-	p := NewPatcher(Value(c.Body), notes)
+	p := NewPatcher(Value(c.Body), c.Found, notes)
 	p.Counting = true
 	p.Set("model", AppendString(nil, c.Target.Model))
 	p.KeepThinking = t.keepThinking(&call)

@@ -101,6 +101,9 @@ func (v Value) Fields() iter.Seq2[Text, Value] {
 // span is where a member stands: its quoted key and its value.
 type span struct{ keyAt, keyEnd, start, end int }
 
+// back is the same member seen from n bytes further on.
+func (m span) back(n int) span { return span{m.keyAt - n, m.keyEnd - n, m.start - n, m.end - n} }
+
 // member reads the member at or behind offset i and says where the next may begin; 0 when there is none.
 func (v Value) member(i int) (next int, m span) {
 	if !v.Object() {

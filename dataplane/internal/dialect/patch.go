@@ -3,6 +3,8 @@ package dialect
 import (
 	"slices"
 	"strings"
+
+	"github.com/aimux/aimux/dataplane/internal/analyze"
 )
 
 // Patcher changes single values of a body and leaves every other byte as it is. It is how a request passes to a provider that
@@ -21,6 +23,8 @@ type Patcher struct {
 	EmulateStops []Text
 	// OwnUsage is set by the dialect when usage was asked for that the client did not ask for.
 	OwnUsage bool
+	// Thought and EmptyText: the history may hold thinking, and blocks of text without any. Where neither is, nobody need look for it.
+	Thought, EmptyText bool
 
 	lead    []byte // white space in front
 	members []member
@@ -41,11 +45,21 @@ type edit struct {
 	with       []byte
 }
 
-// NewPatcher reads the top of body, which has to be an object.
-func NewPatcher(body Value, notes *Notes) *Patcher {
+// NewPatcher reads the top of body, which has to be an object: from what its analysis has found, or else by walking it once more.
+func NewPatcher(body Value, found *analyze.Result, notes *Notes) *Patcher {
 	p := &Patcher{lead: body[:skipSpace(body, 0)], Notes: notes, members: make([]member, 0, 16)}
 	body = body[len(p.lead):]
 	p.Body = body
+	if found != nil {
+		for _, m := range found.Members.All() {
+			at := span{keyAt: m.Key.Start, keyEnd: m.Key.End, start: m.Value.Start, end: m.Value.End}.back(len(p.lead))
+			p.members = append(p.members, member{span: at, key: body.key(at)})
+		}
+		if p.Thought, p.EmptyText = found.Thought, found.EmptyText; len(p.members) > 0 {
+			return p
+		}
+	}
+	p.Thought, p.EmptyText = true, true
 	for i, at := body.member(1); i > 0; i, at = body.member(i) {
 		p.members = append(p.members, member{span: at, key: body.key(at)})
 	}

@@ -114,7 +114,7 @@ func (c *Call) UpstreamStreams() bool {
 
 // pass patches the client's own bytes for a provider of the same format.
 func (t *Translator) pass(dst []byte, c *Call, m *machine, notes *Notes) []byte {
-	p := NewPatcher(Value(c.Body), notes)
+	p := NewPatcher(Value(c.Body), c.Found, notes)
 	p.Set("model", AppendString(nil, c.Target.Model))
 	p.KeepThinking, p.Picky = t.keepThinking(c), t.learned.Load().picky(c.Target.Provider)
 	m.client.Patch(p, c)

@@ -29,15 +29,10 @@ func (Dialect) Patch(p *dialect.Patcher, c *dialect.Call) {
 		dropBilling(p)
 	}
 	patchTools(p, out)
-	thinking := c.StripThinking || p.Picky || bytes.Contains(p.Body, []byte("aimux1."))
-	if empty := emptyText(p.Body); thinking || empty {
+	thinking := c.StripThinking || p.Picky || p.Thought && bytes.Contains(p.Body, []byte("aimux1."))
+	if thinking || p.EmptyText {
 		stripBlocks(p, thinking, c.StripThinking)
 	}
-}
-
-// emptyText reports that there may be text without any words: models write it, and their providers refuse to take it back.
-func emptyText(body []byte) bool {
-	return bytes.Contains(body, []byte(`"text":""`)) || bytes.Contains(body, []byte(`"text": ""`))
 }
 
 // serverSide is what a provider has to be able to do for a tool that it runs itself.
@@ -144,8 +139,8 @@ func dropBilling(p *dialect.Patcher) {
 	}
 }
 
-// stripBlocks leaves out of the model's own turns the text without words and the thinking that may not pass; all means any of it. A turn of
-// which nothing is left goes too.
+// stripBlocks leaves out of the model's own turns the text without words, which models write and their providers refuse to take back, and the
+// thinking that may not pass; all means any of it. A turn of which nothing is left goes too.
 func stripBlocks(p *dialect.Patcher, thinking, all bool) {
 	drop := func(_ dialect.Text, block dialect.Value) bool {
 		switch block.Get("type").Plain() {
