@@ -66,10 +66,11 @@ func (n *node) warm(table *route.Table) (*proxy.Desk, error) {
 	return desk, err
 }
 
-// nodesLive is how many nodes share the limits; 0 as long as the control plane has not been heard.
+// nodesLive is how many nodes share the limits, as the control plane last said, in an earlier life of this node if need be; 0 as long as it
+// never has.
 func (n *node) nodesLive() int {
-	if s := n.keeper.Snapshot(); s != nil && s.Table.Revision().Health > 0 {
-		return s.Table.NodesLive()
+	if s := n.keeper.Snapshot(); s != nil {
+		return s.Table.NodesHeard()
 	}
 	return 0
 }

@@ -111,7 +111,7 @@ func (t *Table) Throttles() []Throttle { return t.throttles }
 // WithHealth is the same catalog under a newer view of its health. Entries for providers and models that the table does not have are
 // ignored: they belong to another configuration. Whether h is newer is the caller's to judge.
 func (t *Table) WithHealth(h *tablev1.Health) *Table {
-	next := &Table{catalog: t.catalog, revision: t.revision, health: freshHealth(len(t.targets)), nodes: max(1, int(h.GetNodesLive())), regionShare: ppm}
+	next := &Table{catalog: t.catalog, revision: t.revision, health: freshHealth(len(t.targets)), nodes: max(1, int(h.GetNodesLive())), heard: int(h.GetNodesLive()), regionShare: ppm}
 	if part := h.GetRegionSharePpm(); part > 0 {
 		next.regionShare = min(part, ppm)
 	}

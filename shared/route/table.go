@@ -21,8 +21,8 @@ type Table struct {
 	keys map[credentialAt]State
 	// throttles are keys to be left alone for a while.
 	throttles []Throttle
-	// nodes is how many nodes the control plane hears; at least 1.
-	nodes int
+	// nodes is how many nodes the control plane hears, at least 1; heard is the same, and 0 where nobody said.
+	nodes, heard int
 	// regionShare is this region's part of the limits that are not a provider's, in parts per million.
 	regionShare uint32
 }
@@ -203,6 +203,9 @@ func (t *Table) Policy() *Policy { return &t.policy }
 
 // Anonymous reports whether callers without a key are served on any listener.
 func (t *Table) Anonymous() bool { return t.anonymous }
+
+// NodesHeard is how many nodes the control plane hears, this one included; 0 where nobody said.
+func (t *Table) NodesHeard() int { return t.heard }
 
 // NodesLive is how many nodes the control plane hears, this one included; at least 1.
 func (t *Table) NodesLive() int { return t.nodes }

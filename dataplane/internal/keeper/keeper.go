@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	tablev1 "github.com/aimux/aimux/proto/gen/aimux/table/v1"
 	"github.com/aimux/aimux/shared/bus"
 	"github.com/aimux/aimux/shared/route"
@@ -74,6 +76,7 @@ type Keeper[W any] struct {
 	warm   W
 	config *tablev1.Config
 	health *tablev1.Health // the last one heard; nil before the first
+	kept   *tablev1.Health // what of health is on disk
 	epoch  uint64
 	seq    uint64
 	heard  time.Time // when health was heard; the start of the node before the first
@@ -165,8 +168,11 @@ func (k *Keeper[W]) apply(c *tablev1.Config, source Source) error {
 	if err != nil {
 		return err
 	}
-	if k.health != nil {
+	switch {
+	case k.health != nil:
 		table = table.WithHealth(k.health)
+	case k.kept != nil:
+		table = table.WithHealth(k.kept)
 	}
 	k.base, k.warm, k.config, k.source, k.nack = table, warm, c, source, nil
 	k.show(k.deps.Now())
@@ -238,6 +244,7 @@ func (k *Keeper[W]) show(now time.Time) {
 // The rhythm of Run.
 const (
 	ageEvery     = 250 * time.Millisecond
+	sharesEvery  = time.Second // how often what of health is kept is looked at
 	fetchTimeout = 2 * time.Second
 	fetchWaitMin = 100 * time.Millisecond
 	fetchWaitMax = 2 * time.Second
@@ -248,12 +255,18 @@ func (k *Keeper[W]) LoadDisk() error {
 	if k.deps.Path == "" {
 		return nil
 	}
-	c, err := load(k.deps.Path)
-	if err != nil || c == nil {
+	c, shares := &tablev1.Config{}, &tablev1.Health{}
+	found, err := load(k.deps.Path, diskHead, c)
+	if err != nil || !found {
 		return err
+	}
+	if _, err := load(k.deps.Path+sharesSuffix, sharesHead, shares); err != nil {
+		k.deps.Log.Warn("starting without knowing how many nodes there were", "error", err)
+		shares.Reset()
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.kept = shares
 	if err := k.apply(c, FromDisk); err != nil {
 		return fmt.Errorf("using the table kept in %q: %w", k.deps.Path, err)
 	}
@@ -277,15 +290,20 @@ func (k *Keeper[W]) Run(ctx context.Context) error {
 	}
 	ages := time.NewTicker(ageEvery)
 	defer ages.Stop()
-	wait := fetchWaitMin
+	wait, shares := fetchWaitMin, k.deps.Now()
 	var again <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			k.store()
+			k.storeShares()
 			return nil
-		case <-ages.C:
+		case now := <-ages.C:
 			k.age()
+			if now.Sub(shares) >= sharesEvery {
+				shares = now
+				k.storeShares()
+			}
 		case <-k.save:
 			k.store()
 		case <-k.fetch:
@@ -334,9 +352,30 @@ func (k *Keeper[W]) store() {
 	if k.deps.Path == "" || c == nil || source == FromDisk {
 		return
 	}
-	if err := save(k.deps.Path, c); err != nil {
+	if err := save(k.deps.Path, diskHead, c); err != nil {
 		k.deps.Log.Error("the table cannot be kept on disk; a restart without the control plane will start from an older one", "path", k.deps.Path, "error", err)
 	}
+}
+
+// storeShares writes what of health is kept, if that has changed.
+func (k *Keeper[W]) storeShares() {
+	k.mu.Lock()
+	health, kept := k.health, k.kept
+	k.mu.Unlock()
+	if k.deps.Path == "" || health == nil {
+		return
+	}
+	now := sharesOf(health)
+	if proto.Equal(now, kept) {
+		return
+	}
+	if err := save(k.deps.Path+sharesSuffix, sharesHead, now); err != nil {
+		k.deps.Log.Error("how many nodes there are cannot be kept on disk", "path", k.deps.Path+sharesSuffix, "error", err)
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.kept = now
 }
 
 func poke(c chan struct{}) {

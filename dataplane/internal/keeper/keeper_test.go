@@ -227,3 +227,33 @@ func TestADeposedLeaderIsTold(t *testing.T) {
 		t.Errorf("told %d times in a second, want 5", k.deposed)
 	}
 }
+
+// A node that starts alone shares its limits out as among the nodes that there were, and takes no more than its region's part.
+func TestSharesOnDisk(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "table")
+	first := newKeeper(t, path)
+	first.TakeConfig(config(t, 3))
+	first.store()
+	h := health(9, 1, 3, tablev1.State_STATE_CIRCUIT_OPEN)
+	h.NodesLive, h.RegionSharePpm, h.Targets[0].CapacitySharePpm = 5, 300_000, 250_000
+	first.TakeHealth(h)
+	first.storeShares()
+	second := newKeeper(t, path)
+	if err := second.LoadDisk(); err != nil {
+		t.Fatal(err)
+	}
+	table := second.Snapshot().Table
+	if table.NodesHeard() != 5 || table.RegionSharePPM() != 300_000 || table.CapacitySharePPM(0) != 250_000 {
+		t.Errorf("%d nodes, %d of the region, %d of p", table.NodesHeard(), table.RegionSharePPM(), table.CapacitySharePPM(0))
+	}
+	if table.Health(0).State != route.Healthy || table.Revision().Health != 0 {
+		t.Error("an earlier life's view of health is not this one's")
+	}
+	if err := os.WriteFile(path+".shares", []byte("damaged"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	third := newKeeper(t, path)
+	if err := third.LoadDisk(); err != nil || third.Snapshot().Table.NodesHeard() != 0 {
+		t.Errorf("damaged shares: %v, %d nodes", err, third.Snapshot().Table.NodesHeard())
+	}
+}
