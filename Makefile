@@ -30,10 +30,10 @@ check: lint checkgenerate unit e2e
 unit: compiler ## tests of every package but e2e, with the race detector
 	$(GO) test -race -timeout 15m $(filter-out ./e2e/...,$(PACKAGES))
 
-e2e: build compiler $(BIN)/nats-server servers ## tests from the street, against one process and against many
+e2e: build compiler $(BIN)/nats-server $(BIN)/otelcol servers ## tests from the street, against one process and against many
 	$(GO) test -race -short -timeout 30m ./e2e/...
 
-chaos: build compiler $(BIN)/nats-server servers ## all of e2e, with the faults under load whose figures need a quiet machine
+chaos: build compiler $(BIN)/nats-server $(BIN)/otelcol servers ## all of e2e, with the faults under load whose figures need a quiet machine
 	$(GO) test -timeout 30m ./e2e/...
 
 arch: ## who may import whom, purity, the doc sentences
@@ -86,7 +86,9 @@ tidy: ## go mod tidy in every module
 clean: ## remove what was built
 	rm -rf .tmp
 
-.PHONY: compiler servers
+.PHONY: compiler servers otelcol
+otelcol: $(BIN)/otelcol # the collector that the tests of traces send to
+
 compiler: # the race detector needs one
 	@deploy/install.sh cc
 
@@ -108,6 +110,10 @@ $(BIN)/protoc-gen-go: proto/go.mod
 $(BIN)/protoc-gen-connect-go: proto/go.mod
 	@mkdir -p $(BIN)
 	$(GO) build -o $@ connectrpc.com/connect/cmd/protoc-gen-connect-go
+
+$(BIN)/otelcol: deploy/tools/otelcol/main.go deploy/tools/otelcol/go.sum
+	@mkdir -p $(BIN)
+	cd deploy/tools/otelcol && GOWORK=off $(GO) build -o $@ .
 
 $(BIN)/nats-server: deploy/go.mod
 	@mkdir -p $(BIN)

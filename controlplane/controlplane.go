@@ -11,6 +11,8 @@
 //	  │
 //	  └─ writes ─► keeper ─► store ─► (watch)
 //	source ───────► (file edits, or the first catalog)
+//
+//	+ the trace exporter's 1, if there is a collector
 package controlplane
 
 import (
@@ -101,6 +103,7 @@ type replica struct {
 	deps     Deps
 	listener net.Listener
 	metrics  *telemetry.Metrics
+	tracer   *telemetry.Tracer
 	store    store.Store
 	board    *board
 	keeper   *keeper
@@ -143,8 +146,13 @@ func build(ctx context.Context, cfg Config, deps Deps) (*replica, error) {
 	if err != nil {
 		return nil, err
 	}
+	if r.tracer, err = telemetry.NewTracer(ctx, telemetry.TracerConfig{Service: "aimux-controlplane", Instance: cfg.ID, Version: cfg.Version, Metrics: r.metrics, Log: deps.Log}); err != nil {
+		r.listener.Close()
+		return nil, err
+	}
 	now := time.Now()
 	r.loop = &loop{
+		tracer:  r.tracer,
 		cluster: cfg.Cluster, bus: deps.Bus, log: deps.Log, inbox: newInbox(), board: r.board, troubles: trouble, snapshots: r.memory.queue,
 		fleet: fleet.New(fleet.Config{Region: cfg.Region}, now), lead: lead.New(lead.Config{Replica: cfg.ID, Jitter: mathrand.Float64()}, now),
 		roster: newRoster(), usage: newUsage(), tail: newTail(fmt.Sprintf("%s/%d", cfg.ID, now.UnixMilli())), saved: now, warmAt: now.Add(coldWait),
@@ -202,6 +210,9 @@ func (r *replica) run(ctx context.Context) error {
 	all.Wait()
 	stopConfig()
 	r.memory.keep(r.loop.fleet.Snapshot(time.Now()))
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	r.tracer.Close(last)
 	return serving
 }
 

@@ -76,6 +76,7 @@ type loop struct {
 	// snapshots takes the fleet's memory to the disk; a full channel means that the disk is slow, and the next one will do.
 	snapshots chan<- []byte
 	steps     *telemetry.Histogram
+	tracer    *telemetry.Tracer
 	// published counts the messages that went out, by kind; read by metrics.
 	healthsOut, configsOut atomic.Uint64
 
@@ -220,13 +221,15 @@ func (l *loop) step(now time.Time) {
 	l.urgent, l.stepped = false, now
 	l.decision = l.fleet.Step(now, l.led)
 	for _, t := range l.decision.Transitions {
-		l.log.Info("health", "provider", t.GetProvider(), "model", t.GetModel(), "from", t.GetFrom(), "to", t.GetTo(), "reason", t.GetReason())
+		l.log.Info("health", "provider", t.GetProvider(), "model", t.GetModel(), "from", stateName(t.GetFrom()), "to", stateName(t.GetTo()), "reason", t.GetReason(), "trace_id", t.GetTraceId())
 	}
 	l.remember(now, l.decision.Transitions)
 	if l.led && l.decision.Changed || l.mustSpeak(now) {
 		l.spoken = now
 		l.seq++
-		l.unsaid = !l.publish("health", l.bus.PublishHealth(l.health(now)))
+		span := l.stepSpan(now)
+		l.unsaid = !l.push(span, "health", func() error { return l.bus.PublishHealth(l.health(now)) })
+		span.End(time.Now())
 		if !l.unsaid {
 			l.healthsOut.Add(1)
 		}
@@ -280,9 +283,17 @@ func (l *loop) follow(now time.Time, h *tablev1.Health) {
 
 // speakConfig tells every node what to route by.
 func (l *loop) speakConfig(now time.Time) {
-	if l.asked.revision > 0 && l.publish("config", l.bus.PublishConfig(l.config(now))) {
+	if l.asked.revision == 0 {
+		return
+	}
+	span := l.tracer.Internal("catalog", now)
+	l.spanSpeaker(span)
+	span.Number("aimux.providers", int64(len(l.asked.config.GetProviders())))
+	span.Text("aimux.writer", l.asked.document.GetWriter())
+	if l.push(span, "config", func() error { return l.bus.PublishConfig(l.config(now)) }) {
 		l.configsOut.Add(1)
 	}
+	span.End(time.Now())
 }
 
 // publish notes what could not be published; the bus has counted it. While the bus is down that is no news.

@@ -151,12 +151,13 @@ func build(ctx context.Context, cfg Config, deps Deps, listener net.Listener) (*
 			return nil, fmt.Errorf("making the data directory %q (--data): %w", cfg.Data, err)
 		}
 	}
-	tracer, err := telemetry.NewTracer(ctx, "aimux-dataplane", cfg.ID, cfg.Version)
+	metrics := telemetry.NewMetrics()
+	tracer, err := telemetry.NewTracer(ctx, telemetry.TracerConfig{Service: "aimux-dataplane", Instance: cfg.ID, Version: cfg.Version, Metrics: metrics, Log: deps.Log})
 	if err != nil {
 		return nil, err
 	}
 	n := &node{
-		cfg: cfg, deps: deps, boot: time.Now(), metrics: telemetry.NewMetrics(), tracer: tracer, ledger: outcome.NewLedger(targetsMax),
+		cfg: cfg, deps: deps, boot: time.Now(), metrics: metrics, tracer: tracer, ledger: outcome.NewLedger(targetsMax),
 		scripted: &scripted{}, addr: listener.Addr().String(),
 	}
 	if err := n.newLimits(); err != nil {

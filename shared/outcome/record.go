@@ -39,6 +39,8 @@ type Attempt struct {
 	CostNano uint64
 	// Ended is when, on the node's clock.
 	Ended time.Time
+	// SpanID of its span in the record's trace; empty when there is none.
+	SpanID string
 }
 
 // Record is one request, ended, with all its attempts.

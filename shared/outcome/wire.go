@@ -51,6 +51,7 @@ func (a *Attempt) wire() *outcomev1.Attempt {
 		Hedge:        a.Hedge,
 		Probe:        a.Probe,
 		Detail:       cut(a.Fault.Message),
+		SpanId:       a.SpanID,
 	}
 	if !a.Fault.OK() {
 		w.Fault = a.Fault.Kind.String()

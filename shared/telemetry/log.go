@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"regexp"
 	"strings"
+	"unicode"
 )
 
 // NewLog makes the process's log: one JSON object a line, without secrets. level may be changed at any time.
@@ -21,7 +22,7 @@ func NewTextLog(w io.Writer, level *slog.LevelVar) *slog.Logger {
 const redacted = "[secret]"
 
 // keyShapes are the forms in which keys of vendors, of aimux itself and of token issuers come.
-var keyShapes = regexp.MustCompile(`\b(?:sk|csk|pk|rk)-[A-Za-z0-9_\-*.]{6,}|\baimux(?:adm)?_[a-z0-9\-]{1,63}_[a-z2-7]{8,}|\beyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-.]+|(?i:\bbearer\s+)[A-Za-z0-9_\-.~+/=]{6,}|\b[0-9a-f]{32}\.[A-Za-z0-9]{12,}`)
+var keyShapes = regexp.MustCompile(`\b(?:sk|csk|pk|rk)-[A-Za-z0-9_\-*.]{6,}|\baimux(?:adm)?_[a-z0-9\-]{1,63}_[a-z2-7]{8,}|\beyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-.]+|(?i:\bbearer\s+)(?:[A-Za-z_\-.~+/=]*[0-9_\-.~+/=][A-Za-z0-9_\-.~+/=]{5,}|[A-Za-z0-9_\-.~+/=]{16,})|\b[0-9a-f]{32}\.[A-Za-z0-9]{12,}`)
 
 // Scrub replaces everything in text that has the shape of a key.
 func Scrub(text string) string {
@@ -55,6 +56,11 @@ func cutRuns(text, key string) string {
 				n++
 			}
 		}
+		if n > 0 && isWord(text[i:i+n], key) {
+			out.WriteString(text[i : i+n])
+			i += n
+			continue
+		}
 		if n == 0 {
 			out.WriteByte(text[i])
 			i++
@@ -64,6 +70,11 @@ func cutRuns(text, key string) string {
 		i += n
 	}
 	return out.String()
+}
+
+// isWord reports that a run is letters alone and the lesser part of the key: a word that stands in both by chance, and tells nothing of it.
+func isWord(run, key string) bool {
+	return 2*len(run) < len(key) && !strings.ContainsFunc(run, func(r rune) bool { return !unicode.IsLetter(r) })
 }
 
 // redacting hides secrets in what passes: by the attribute's name, and by the shape of its text.

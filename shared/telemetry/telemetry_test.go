@@ -25,7 +25,7 @@ func TestNothingLooksLikeAKey(t *testing.T) {
 			t.Errorf("%q stays as it is", text)
 		}
 	}
-	for _, text := range []string{"", "an ordinary sentence", "task-based", "model gpt-oss-120b is busy", "req_0123456789abcdef01234567"} {
+	for _, text := range []string{"", "an ordinary sentence", "the bearer Incorrect API key provided", "Bearer authentication required", "task-based", "model gpt-oss-120b is busy", "req_0123456789abcdef01234567"} {
 		if got := Scrub(text); got != text {
 			t.Errorf("%q became %q", text, got)
 		}
@@ -35,6 +35,10 @@ func TestNothingLooksLikeAKey(t *testing.T) {
 		if got := ScrubKey("the key "+quoted+" is wrong", key); strings.Contains(got, key[8:16]) || strings.Contains(got, key[:8]) || !strings.HasPrefix(got, "the key ") {
 			t.Errorf("%q became %q", quoted, got)
 		}
+	}
+	// A key that was made of words does not take them out of the language.
+	if got := ScrubKey("Incorrect API key provided: my-Incorrect-provided-key-77", "my-Incorrect-provided-key-77"); got != "Incorrect API key provided: "+redacted {
+		t.Errorf("%q", got)
 	}
 	if got := ScrubKey("the short word", "short"); got != "the "+redacted+" word" {
 		t.Errorf("%q", got)
@@ -114,7 +118,7 @@ func TestTraceparent(t *testing.T) {
 func TestNoTracerCostsNothing(t *testing.T) {
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "")
 	t.Setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "")
-	tracer, err := NewTracer(t.Context(), "s", "i", "v")
+	tracer, err := NewTracer(t.Context(), TracerConfig{Service: "s"})
 	if err != nil || tracer != nil {
 		t.Fatalf("%v, %v", tracer, err)
 	}
@@ -138,7 +142,7 @@ func TestDeadCollector(t *testing.T) {
 	}
 	defer ln.Close()
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://"+ln.Addr().String())
-	tracer, err := NewTracer(t.Context(), "s", "i", "v")
+	tracer, err := NewTracer(t.Context(), TracerConfig{Service: "s"})
 	if err != nil {
 		t.Fatal(err)
 	}

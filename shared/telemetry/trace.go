@@ -4,11 +4,11 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"log/slog"
 	"os"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	sdkresource "go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -17,58 +17,94 @@ import (
 
 // Tracer makes spans and sends them away in the background. A nil Tracer makes spans that cost nothing.
 type Tracer struct {
-	provider *sdktrace.TracerProvider
-	tracer   trace.Tracer
+	tracer trace.Tracer
+	sender *sender
+}
+
+// TracerConfig says whose spans they are. Metrics and Log may be nil.
+type TracerConfig struct {
+	Service, Instance, Version string
+	// Metrics shows what became of the spans; Log hears when the collector begins to refuse them, and when it takes them again.
+	Metrics *Metrics
+	Log     *slog.Logger
 }
 
 // NewTracer exports over OTLP/HTTP as the usual environment says (OTEL_EXPORTER_OTLP_ENDPOINT or …_TRACES_ENDPOINT, and what
-// goes with them). Without an endpoint it returns nil: no tracing.
-func NewTracer(ctx context.Context, service, instance, version string) (*Tracer, error) {
+// goes with them; OTEL_TRACES_SAMPLER, OTEL_RESOURCE_ATTRIBUTES). Without an endpoint it returns nil: no tracing.
+func NewTracer(ctx context.Context, c TracerConfig) (*Tracer, error) {
 	if os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") == "" && os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") == "" {
 		return nil, nil //nolint:nilnil // a nil Tracer is a Tracer
+	}
+	sampler, err := newSampler(os.Getenv("OTEL_TRACES_SAMPLER"), os.Getenv("OTEL_TRACES_SAMPLER_ARG"))
+	if err != nil || sampler == nil {
+		return nil, err
 	}
 	exporter, err := otlptracehttp.New(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("making the trace exporter: %w", err)
 	}
-	provider := sdktrace.NewTracerProvider(
-		// The batcher drops what its queue cannot hold: a dead collector costs spans, never time.
-		sdktrace.WithBatcher(exporter, sdktrace.WithMaxQueueSize(4096), sdktrace.WithExportTimeout(5*time.Second)),
-		sdktrace.WithResource(sdkresource.NewSchemaless(
-			attribute.String("service.name", service), attribute.String("service.instance.id", instance),
-			attribute.String("service.version", version),
-		)),
-	)
-	return &Tracer{provider: provider, tracer: provider.Tracer("github.com/aimux/aimux")}, nil
+	resource, err := sdkresource.New(ctx, sdkresource.WithAttributes(
+		attribute.String("service.name", c.Service), attribute.String("service.instance.id", c.Instance), attribute.String("service.version", c.Version),
+	), sdkresource.WithTelemetrySDK(), sdkresource.WithFromEnv())
+	if err != nil {
+		return nil, fmt.Errorf("reading OTEL_RESOURCE_ATTRIBUTES=%s: %w", os.Getenv("OTEL_RESOURCE_ATTRIBUTES"), err)
+	}
+	provider := sdktrace.NewTracerProvider(sdktrace.WithSampler(sampler), sdktrace.WithResource(resource))
+	return &Tracer{tracer: provider.Tracer("github.com/aimux/aimux"), sender: newSender(exporter, c.Metrics, c.Log)}, nil
 }
 
 // Close sends what is left, until ctx ends.
 func (t *Tracer) Close(ctx context.Context) {
 	if t != nil {
-		_ = t.provider.Shutdown(ctx) // what a collector does not take in time is lost, as any span may be
+		t.sender.close(ctx)
 	}
 }
 
 // Span is one piece of work. The zero Span does nothing. Its methods may be called by one goroutine at a time.
 type Span struct {
+	live *live
+	// from is, where nothing is traced here, the context that came with the request and is passed on.
+	from trace.SpanContext
+}
+
+// live is a span that is recorded.
+type live struct {
 	span   trace.Span
-	tracer trace.Tracer
+	family *family
+	root   bool
+	// attributes are set all at once, at the end.
+	attributes []attribute.KeyValue
+}
+
+// attributesFew are as many as most spans have.
+const attributesFew = 24
+
+// begin makes a span below what ctx holds. Without a family it begins one.
+func (t *Tracer) begin(ctx context.Context, f *family, name string, kind trace.SpanKind, at time.Time) Span {
+	_, span := t.tracer.Start(ctx, name, trace.WithSpanKind(kind), trace.WithTimestamp(at))
+	l := &live{span: span, family: f, attributes: make([]attribute.KeyValue, 0, attributesFew)}
+	if f == nil {
+		l.root, l.family = true, &family{tracer: t, wanted: span.SpanContext().IsSampled()}
+	}
+	return Span{live: l}
 }
 
 // Server begins a request's span, as a child of the W3C traceparent and tracestate that came with it, if any.
 func (t *Tracer) Server(name, traceparent, tracestate string, at time.Time) Span {
-	if t == nil {
-		return Span{}
-	}
-	ctx := context.Background()
-	if parent, ok := parseTraceparent(traceparent); ok {
+	parent, ok := parseTraceparent(traceparent)
+	if ok {
 		if state, err := trace.ParseTraceState(tracestate); err == nil {
 			parent = parent.WithTraceState(state)
 		}
+	}
+	if t == nil {
+		return Span{from: parent}
+	}
+	ctx := context.Background()
+	if ok {
 		ctx = trace.ContextWithRemoteSpanContext(ctx, parent)
 	}
-	_, span := t.tracer.Start(ctx, name, trace.WithSpanKind(trace.SpanKindServer), trace.WithTimestamp(at)) //nolint:spancheck // Span.End does
-	return Span{span, t.tracer}                                                                             //nolint:spancheck // its owner ends it
+	return t.begin(ctx, nil, name, trace.SpanKindServer, at)
 }
 
 // Client begins a call to somebody else that no request has asked for.
@@ -76,108 +112,132 @@ func (t *Tracer) Client(name string, at time.Time) Span {
 	if t == nil {
 		return Span{}
 	}
-	_, span := t.tracer.Start(context.Background(), name, trace.WithSpanKind(trace.SpanKindClient), trace.WithTimestamp(at)) //nolint:spancheck // Span.End does
-	return Span{span, t.tracer}                                                                                              //nolint:spancheck // its owner ends it
+	return t.begin(context.Background(), nil, name, trace.SpanKindClient, at)
+}
+
+// Internal begins work that nobody has asked for.
+func (t *Tracer) Internal(name string, at time.Time) Span {
+	if t == nil {
+		return Span{}
+	}
+	return t.begin(context.Background(), nil, name, trace.SpanKindInternal, at)
 }
 
 // Client begins a call to somebody else, as a child of s.
-func (s Span) Client(name string, at time.Time) Span {
-	if s.span == nil {
-		return Span{}
-	}
-	ctx := trace.ContextWithSpan(context.Background(), s.span)
-	_, span := s.tracer.Start(ctx, name, trace.WithSpanKind(trace.SpanKindClient), trace.WithTimestamp(at)) //nolint:spancheck // Span.End does
-	return Span{span, s.tracer}                                                                             //nolint:spancheck // its owner ends it
+func (s Span) Client(name string, at time.Time) Span { return s.child(name, trace.SpanKindClient, at) }
+
+// Producer begins the sending of a message, as a child of s.
+func (s Span) Producer(name string, at time.Time) Span {
+	return s.child(name, trace.SpanKindProducer, at)
 }
 
-// Text sets an attribute.
-func (s Span) Text(key, value string) {
-	if s.span != nil {
-		s.span.SetAttributes(attribute.String(key, Scrub(value)))
+func (s Span) child(name string, kind trace.SpanKind, at time.Time) Span {
+	if s.live == nil {
+		return Span{from: s.from}
+	}
+	return s.live.family.tracer.begin(trace.ContextWithSpan(context.Background(), s.live.span), s.live.family, name, kind, at)
+}
+
+func (s Span) add(a attribute.KeyValue) {
+	if s.live != nil {
+		s.live.attributes = append(s.live.attributes, a)
 	}
 }
+
+// Text sets an attribute. What has the shape of a key is cut out of it before it leaves the process.
+func (s Span) Text(key, value string) { s.add(attribute.String(key, value)) }
 
 // Number sets an attribute.
-func (s Span) Number(key string, value int64) {
-	if s.span != nil {
-		s.span.SetAttributes(attribute.Int64(key, value))
-	}
-}
+func (s Span) Number(key string, value int64) { s.add(attribute.Int64(key, value)) }
 
 // Real sets an attribute.
-func (s Span) Real(key string, value float64) {
-	if s.span != nil {
-		s.span.SetAttributes(attribute.Float64(key, value))
-	}
-}
+func (s Span) Real(key string, value float64) { s.add(attribute.Float64(key, value)) }
 
 // Flag sets an attribute.
-func (s Span) Flag(key string, value bool) {
-	if s.span != nil {
-		s.span.SetAttributes(attribute.Bool(key, value))
-	}
-}
+func (s Span) Flag(key string, value bool) { s.add(attribute.Bool(key, value)) }
 
-// Texts sets an attribute that is a list.
+// Texts sets an attribute that is a list; an empty one is left out.
 func (s Span) Texts(key string, values []string) {
-	if s.span == nil || len(values) == 0 {
-		return
+	if s.live != nil && len(values) > 0 {
+		s.add(attribute.StringSlice(key, values))
 	}
-	clean := make([]string, len(values))
-	for i, v := range values {
-		clean[i] = Scrub(v)
-	}
-	s.span.SetAttributes(attribute.StringSlice(key, clean))
 }
 
 // Name gives the span its name once more is known than at its beginning.
 func (s Span) Name(name string) {
-	if s.span != nil {
-		s.span.SetName(Scrub(name))
+	if s.live != nil {
+		s.live.span.SetName(name)
 	}
 }
 
-// Fail marks the span as failed.
-func (s Span) Fail(reason string) {
-	if s.span != nil {
-		s.span.SetStatus(codes.Error, Scrub(reason))
+// Link points at the span of another trace, by both ids in hexadecimal; what is no id is not linked to.
+func (s Span) Link(traceID, spanID string) {
+	if s.live == nil {
+		return
+	}
+	t, err := trace.TraceIDFromHex(traceID)
+	id, wrong := trace.SpanIDFromHex(spanID)
+	if err == nil && wrong == nil {
+		s.live.span.AddLink(trace.Link{SpanContext: trace.NewSpanContext(trace.SpanContextConfig{TraceID: t, SpanID: id, Remote: true})})
 	}
 }
 
-// End ends it.
+// Keep has the whole trace sent, whether or not it was chosen at its beginning.
+func (s Span) Keep() {
+	if s.live != nil {
+		s.live.family.keep()
+	}
+}
+
+// End ends it. The last of a trace to end must be the first that began.
 func (s Span) End(at time.Time) {
-	if s.span != nil {
-		s.span.End(trace.WithTimestamp(at))
+	if s.live == nil {
+		return
+	}
+	s.live.span.SetAttributes(s.live.attributes...)
+	s.live.span.End(trace.WithTimestamp(at))
+	if ended, ok := s.live.span.(sdktrace.ReadOnlySpan); ok {
+		s.live.family.ended(ended, s.live.root)
 	}
 }
 
-// On says whether anybody will see the span.
-func (s Span) On() bool { return s.span != nil && s.span.IsRecording() }
+// On says whether anybody may see the span.
+func (s Span) On() bool { return s.live != nil }
+
+func (s Span) context() trace.SpanContext {
+	if s.live == nil {
+		return s.from
+	}
+	return s.live.span.SpanContext()
+}
 
 // TraceID is in hexadecimal; empty when there is no trace.
 func (s Span) TraceID() string {
-	if s.span == nil {
+	if c := s.context(); c.HasTraceID() {
+		return c.TraceID().String()
+	}
+	return ""
+}
+
+// SpanID is in hexadecimal; empty when nothing is recorded.
+func (s Span) SpanID() string {
+	if s.live == nil {
 		return ""
 	}
-	return s.span.SpanContext().TraceID().String()
+	return s.live.span.SpanContext().SpanID().String()
 }
 
 // Traceparent is the header for whom s calls; empty when there is no trace.
 func (s Span) Traceparent() string {
-	if s.span == nil {
+	c := s.context()
+	if !c.IsValid() {
 		return ""
 	}
-	c := s.span.SpanContext()
 	return "00-" + c.TraceID().String() + "-" + c.SpanID().String() + "-" + c.TraceFlags().String()
 }
 
 // Tracestate is the header that goes with Traceparent; empty when there is nothing in it.
-func (s Span) Tracestate() string {
-	if s.span == nil {
-		return ""
-	}
-	return s.span.SpanContext().TraceState().String()
-}
+func (s Span) Tracestate() string { return s.context().TraceState().String() }
 
 // parseTraceparent reads version 00 of the W3C header.
 func parseTraceparent(text string) (parent trace.SpanContext, ok bool) {
@@ -196,6 +256,9 @@ func parseTraceparent(text string) (parent trace.SpanContext, ok bool) {
 	if _, err := hex.Decode(flags[:], []byte(text[53:])); err != nil {
 		return parent, false
 	}
-	parent = trace.NewSpanContext(trace.SpanContextConfig{TraceID: traceID, SpanID: spanID, TraceFlags: trace.TraceFlags(flags[0]), Remote: true})
-	return parent, parent.IsValid()
+	read := trace.NewSpanContext(trace.SpanContextConfig{TraceID: traceID, SpanID: spanID, TraceFlags: trace.TraceFlags(flags[0]), Remote: true})
+	if !read.IsValid() {
+		return parent, false
+	}
+	return read, true
 }

@@ -73,6 +73,8 @@ var (
 	keyish = regexp.MustCompile(`(?i)key|secret|^token$|(api|access|auth)_?token|password|auth|credential|bearer`)
 	// random is a run of characters as keys have them. It is judged with mixed, so that long words and numbers can be shown.
 	random = regexp.MustCompile(`[A-Za-z0-9+/=]{16,}`)
+	// prefixed is what begins as keys do.
+	prefixed = regexp.MustCompile(`\b(?:sk|csk|pk|rk|aimux|aimuxadm)[-_][A-Za-z0-9_-]{8,}`)
 	// plainPath is a path element that needs no quotes.
 	plainPath = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 )
@@ -88,6 +90,7 @@ func show(field, value string) string {
 	if keyish.MatchString(field[strings.LastIndexByte(field, '.')+1:]) && !isReference(value) {
 		return secret.Redacted
 	}
+	value = prefixed.ReplaceAllString(value, secret.Redacted)
 	value = random.ReplaceAllStringFunc(value, func(run string) string {
 		if strings.ContainsAny(run, "0123456789") && strings.ContainsFunc(run, isLetter) {
 			return secret.Redacted

@@ -260,8 +260,8 @@ func (f *Fleet) traces(records []*outcomev1.Record) {
 			}
 			t := a.GetTarget()
 			if u := f.units[key{provider: t.GetProvider(), model: t.GetModel()}]; u != nil {
-				u.trace = r.GetTraceId()
-				u.provider.trace = r.GetTraceId()
+				u.trace = trace{r.GetTraceId(), a.GetSpanId()}
+				u.provider.trace = u.trace
 			}
 		}
 	}

@@ -29,9 +29,10 @@ func (f *Fleet) show(nowMS int64) (changes []*tablev1.Transition, changed bool) 
 		// What a provider is because of its models, their transitions tell.
 		theirs := (s.derived || was.derived) && u.modelsChanged()
 		if u.said != circuit.Unknown && s.state != u.said && !theirs {
+			example := u.example(s.state)
 			changes = append(changes, &tablev1.Transition{
 				AtUnixMs: nowMS, Provider: u.key.provider, Model: u.key.model, Credential: u.key.credential,
-				From: tablev1.State(u.said), To: tablev1.State(s.state), Reason: s.reason, TraceId: u.example(s.state),
+				From: tablev1.State(u.said), To: tablev1.State(s.state), Reason: s.reason, TraceId: example.id, SpanId: example.span,
 			})
 		}
 		u.said = s.state
@@ -49,9 +50,9 @@ func (u *unit) modelsChanged() bool {
 func apart(a, b uint32) bool { return 5*max(a, b) > 6*min(a, b) }
 
 // example is the trace of a request that failed, for changes to the worse.
-func (u *unit) example(to circuit.State) string {
+func (u *unit) example(to circuit.State) trace {
 	if to == circuit.Healthy || to == circuit.HalfOpen {
-		return ""
+		return trace{}
 	}
 	return u.trace
 }

@@ -32,7 +32,7 @@ type unit struct {
 	inFlight    int64
 	usedMS      int64 // when anything was last asked of it
 	throttledMS int64 // until when it is throttled
-	trace       string
+	trace       trace
 	why         string // reason of the machine's last change
 	check       check
 	speed       speed
@@ -48,6 +48,9 @@ type asked struct {
 	override *tablev1.Override
 	check    time.Duration // interval of health checks while idle; 0 means none
 }
+
+// trace names a request's trace, and the attempt in it.
+type trace struct{ id, span string }
 
 // block is a refusal of a credential that waits to be judged.
 type block struct {

@@ -109,7 +109,7 @@ func newRig(t testing.TB, backends []backend, options ...rigOption) *rig {
 	engine := upstream.New(upstream.Config{}, upstream.Deps{InProcess: synthetic.New(synthetic.Config{})})
 	t.Cleanup(engine.Close)
 	r.ledger, r.metrics = outcome.NewLedger(100), telemetry.NewMetrics()
-	tracer, err := telemetry.NewTracer(t.Context(), "aimux-dataplane", "node-1", "test") // none, but where the test has a collector
+	tracer, err := telemetry.NewTracer(t.Context(), telemetry.TracerConfig{Service: "aimux-dataplane", Instance: "node-1", Version: "test"}) // none, but where the test has a collector
 	if err != nil {
 		t.Fatal(err)
 	}

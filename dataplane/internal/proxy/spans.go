@@ -42,27 +42,21 @@ func (x *exchange) spanChoice(ask *route.Ask) {
 func (x *exchange) endSpan(rec *outcome.Record, now time.Time) {
 	s := x.span
 	if !s.On() {
-		s.End(now)
 		return
 	}
 	s.Text("http.request.method", x.in.Method())
 	s.Text("http.route", x.at.path)
 	s.Number("http.response.status_code", int64(rec.Status))
-	if rec.Model != "" {
-		s.Name(operation + " " + clip(rec.Model, 64))
-		s.Text("gen_ai.operation.name", operation)
-		s.Text("gen_ai.request.model", rec.Model)
-		s.Flag("gen_ai.request.stream", rec.Stream)
-	}
-	if n := x.found.Ask.MaxTokens; n > 0 {
-		s.Number("gen_ai.request.max_tokens", int64(n))
-	}
+	s.Number("http.request.body.size", int64(len(x.body)))
+	x.spanAsk(rec)
 	if x.answerer != nil {
-		s.Text("gen_ai.provider.name", x.answerer.place.target.ProviderID)
+		s.Text("gen_ai.provider.name", vendor(x.answerer.place.target, x.answerer.place.provider.Kind))
 		s.Text("gen_ai.response.model", x.answerer.place.target.Model)
+		s.Text("aimux.provider", x.answerer.place.target.ProviderID)
 		spanUsage(s, &rec.Usage)
 	}
 	s.Text("aimux.request_id", rec.RequestID)
+	s.Text("aimux.caller", rec.Caller)
 	s.Text("aimux.protocol", rec.Protocol.String())
 	s.Text("aimux.class", rec.Class.String())
 	s.Text("aimux.reason", rec.Reason)
@@ -83,35 +77,79 @@ func (x *exchange) endSpan(rec *outcome.Record, now time.Time) {
 	}
 	s.Texts("aimux.skipped", skipped)
 	s.Texts("aimux.warnings", rec.Warnings)
-	if rec.Fault != fault.None {
-		s.Text("error.type", rec.Fault.String())
-		s.Fail(rec.Fault.String())
-	}
+	x.spanEnd(rec)
 	s.End(now)
+}
+
+// spanAsk notes what was asked for.
+func (x *exchange) spanAsk(rec *outcome.Record) {
+	s := x.span
+	if rec.Model == "" {
+		return
+	}
+	s.Name(operation + " " + clip(rec.Model, 64))
+	s.Text("gen_ai.operation.name", operation)
+	s.Text("gen_ai.request.model", rec.Model)
+	s.Flag("gen_ai.request.stream", rec.Stream)
+	if n := x.found.Ask.MaxTokens; n > 0 {
+		s.Number("gen_ai.request.max_tokens", int64(n))
+	}
+	if x.found.Ask.Needs.Has(route.JSONSchema) {
+		s.Text("gen_ai.output.type", "json")
+	}
+	if session := x.in.Header("X-Claude-Code-Session-Id"); session != "" {
+		s.Text("gen_ai.conversation.id", clip(session, 64))
+	}
+	if rec.Stream && rec.FirstByte > 0 {
+		s.Real("gen_ai.response.time_to_first_chunk", rec.FirstByte.Seconds())
+	}
+}
+
+// spanEnd notes how it ended. A request that failed, or was tried more than once, is kept whatever the sampler said. What the client got
+// wrong is no error of the server's, so the span's status stays unset.
+func (x *exchange) spanEnd(rec *outcome.Record) {
+	if rec.Fault != fault.None || len(rec.Attempts) > 1 {
+		x.span.Keep()
+	}
+	if rec.Fault == fault.None {
+		return
+	}
+	x.span.Text("error.type", rec.Fault.String())
+	if rec.Status < 400 || rec.Status >= 500 {
+		x.span.Fail(rec.Fault.String())
+	}
 }
 
 // endSpan tells how an attempt went.
 func (t *try) endSpan(now time.Time, stop string) {
 	s := t.span
 	if !s.On() {
-		s.End(now)
 		return
 	}
 	spanTarget(s, t.place)
 	o := &t.outcome
 	s.Text("gen_ai.operation.name", operation)
-	spanUsage(s, &o.Usage)
+	s.Flag("gen_ai.request.stream", t.streams)
+	if n := t.x.found.Ask.MaxTokens; n > 0 {
+		s.Number("gen_ai.request.max_tokens", int64(n))
+	}
+	if t.started {
+		s.Text("gen_ai.response.model", t.place.target.Model)
+		spanUsage(s, &o.Usage)
+	}
 	if stop != "" {
 		s.Texts("gen_ai.response.finish_reasons", []string{stop})
 	}
 	s.Flag("aimux.hedge", t.hedge)
 	s.Flag("aimux.probe", o.Probe)
 	s.Flag("aimux.overdue", o.Overdue)
-	s.Text("aimux.state", t.x.table.Health(int(t.candidate.Target)).State.String())
+	health := t.x.table.Health(int(t.candidate.Target))
+	s.Text("aimux.state", health.State.String())
+	s.Real("aimux.weight", float64(health.WeightPPM)/1e6)
 	s.Text("aimux.credential", o.Target.Credential)
 	s.Real("aimux.cost_usd", float64(o.CostNano)/1e9)
 	if o.FirstToken > 0 {
-		s.Real("aimux.first_token_ms", milliseconds(o.FirstToken))
+		s.Real("gen_ai.response.time_to_first_chunk", o.FirstToken.Seconds())
 	}
 	spanFault(s, &o.Fault)
 	if t.response != nil {
@@ -131,12 +169,23 @@ func endProbe(s telemetry.Span, p *place, o *outcome.Attempt) {
 }
 
 func spanTarget(s telemetry.Span, p *place) {
-	s.Text("gen_ai.provider.name", p.target.ProviderID)
+	s.Text("gen_ai.provider.name", vendor(p.target, p.provider.Kind))
 	s.Text("gen_ai.request.model", p.target.Model)
+	s.Text("aimux.provider", p.target.ProviderID)
 	s.Text("server.address", p.url.Hostname())
-	if port, err := strconv.Atoi(p.url.Port()); err == nil {
-		s.Number("server.port", int64(port))
+	port, err := strconv.Atoi(p.url.Port())
+	if err != nil {
+		port = map[string]int{"http": 80, "https": 443}[p.url.Scheme]
 	}
+	s.Number("server.port", int64(port))
+}
+
+// vendor is what the conventions call a provider: whose service it is where that is known, else the operator's name for it.
+func vendor(t *route.Target, kind string) string {
+	if kind == "compatible" || kind == "synthetic" || kind == "" {
+		return t.ProviderID
+	}
+	return kind
 }
 
 func spanUsage(s telemetry.Span, u *outcome.Usage) {

@@ -108,6 +108,7 @@ func (x *exchange) start(t *try) {
 	t.outcome.Target.Credential = t.fingerprint()
 	x.h.deps.Ledger.Begin(t.outcome.Target)
 	t.span = x.span.Client(operation+" "+t.place.target.Model, t.began)
+	t.outcome.SpanID = t.span.SpanID()
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.tries = append(x.tries, t)

@@ -711,8 +711,10 @@ type Attempt struct {
 	DurationMs   uint32                 `protobuf:"varint,5,opt,name=duration_ms,json=durationMs,proto3" json:"duration_ms,omitempty"`
 	Hedge        bool                   `protobuf:"varint,6,opt,name=hedge,proto3" json:"hedge,omitempty"`
 	// detail is the provider's own words, cut and cleaned of secrets.
-	Detail        string `protobuf:"bytes,7,opt,name=detail,proto3" json:"detail,omitempty"`
-	Probe         bool   `protobuf:"varint,8,opt,name=probe,proto3" json:"probe,omitempty"`
+	Detail string `protobuf:"bytes,7,opt,name=detail,proto3" json:"detail,omitempty"`
+	Probe  bool   `protobuf:"varint,8,opt,name=probe,proto3" json:"probe,omitempty"`
+	// span_id of the attempt's span in the record's trace; empty when there is none.
+	SpanId        string `protobuf:"bytes,9,opt,name=span_id,json=spanId,proto3" json:"span_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -803,6 +805,13 @@ func (x *Attempt) GetProbe() bool {
 	return false
 }
 
+func (x *Attempt) GetSpanId() string {
+	if x != nil {
+		return x.SpanId
+	}
+	return ""
+}
+
 var File_aimux_outcome_v1_outcome_proto protoreflect.FileDescriptor
 
 const file_aimux_outcome_v1_outcome_proto_rawDesc = "" +
@@ -880,7 +889,7 @@ const file_aimux_outcome_v1_outcome_proto_rawDesc = "" +
 	"\bwarnings\x18\x14 \x03(\tR\bwarnings\x12%\n" +
 	"\x0etable_revision\x18\x15 \x01(\x04R\rtableRevision\x12\x12\n" +
 	"\x04node\x18\x16 \x01(\tR\x04node\x12\x12\n" +
-	"\x04team\x18\x17 \x01(\tR\x04team\"\xf4\x01\n" +
+	"\x04team\x18\x17 \x01(\tR\x04team\"\x8d\x02\n" +
 	"\aAttempt\x120\n" +
 	"\x06target\x18\x01 \x01(\v2\x18.aimux.outcome.v1.TargetR\x06target\x12\x14\n" +
 	"\x05fault\x18\x02 \x01(\tR\x05fault\x12\x16\n" +
@@ -890,7 +899,8 @@ const file_aimux_outcome_v1_outcome_proto_rawDesc = "" +
 	"durationMs\x12\x14\n" +
 	"\x05hedge\x18\x06 \x01(\bR\x05hedge\x12\x16\n" +
 	"\x06detail\x18\a \x01(\tR\x06detail\x12\x14\n" +
-	"\x05probe\x18\b \x01(\bR\x05probeB\xc3\x01\n" +
+	"\x05probe\x18\b \x01(\bR\x05probe\x12\x17\n" +
+	"\aspan_id\x18\t \x01(\tR\x06spanIdB\xc3\x01\n" +
 	"\x14com.aimux.outcome.v1B\fOutcomeProtoP\x01Z;github.com/aimux/aimux/proto/gen/aimux/outcome/v1;outcomev1\xa2\x02\x03AOX\xaa\x02\x10Aimux.Outcome.V1\xca\x02\x10Aimux\\Outcome\\V1\xe2\x02\x1cAimux\\Outcome\\V1\\GPBMetadata\xea\x02\x12Aimux::Outcome::V1b\x06proto3"
 
 var (

@@ -2000,15 +2000,17 @@ func (x *ProbeGrant) GetLive() bool {
 
 // Transition is one change of state, with its reason.
 type Transition struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	AtUnixMs      int64                  `protobuf:"varint,1,opt,name=at_unix_ms,json=atUnixMs,proto3" json:"at_unix_ms,omitempty"`
-	Provider      string                 `protobuf:"bytes,2,opt,name=provider,proto3" json:"provider,omitempty"`
-	Model         string                 `protobuf:"bytes,3,opt,name=model,proto3" json:"model,omitempty"`
-	From          State                  `protobuf:"varint,4,opt,name=from,proto3,enum=aimux.table.v1.State" json:"from,omitempty"`
-	To            State                  `protobuf:"varint,5,opt,name=to,proto3,enum=aimux.table.v1.State" json:"to,omitempty"`
-	Reason        string                 `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
-	TraceId       string                 `protobuf:"bytes,7,opt,name=trace_id,json=traceId,proto3" json:"trace_id,omitempty"`
-	Credential    string                 `protobuf:"bytes,8,opt,name=credential,proto3" json:"credential,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	AtUnixMs int64                  `protobuf:"varint,1,opt,name=at_unix_ms,json=atUnixMs,proto3" json:"at_unix_ms,omitempty"`
+	Provider string                 `protobuf:"bytes,2,opt,name=provider,proto3" json:"provider,omitempty"`
+	Model    string                 `protobuf:"bytes,3,opt,name=model,proto3" json:"model,omitempty"`
+	From     State                  `protobuf:"varint,4,opt,name=from,proto3,enum=aimux.table.v1.State" json:"from,omitempty"`
+	To       State                  `protobuf:"varint,5,opt,name=to,proto3,enum=aimux.table.v1.State" json:"to,omitempty"`
+	Reason   string                 `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	// trace_id and span_id are of an attempt that caused the change; empty when none was traced.
+	TraceId       string `protobuf:"bytes,7,opt,name=trace_id,json=traceId,proto3" json:"trace_id,omitempty"`
+	Credential    string `protobuf:"bytes,8,opt,name=credential,proto3" json:"credential,omitempty"`
+	SpanId        string `protobuf:"bytes,9,opt,name=span_id,json=spanId,proto3" json:"span_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2095,6 +2097,13 @@ func (x *Transition) GetTraceId() string {
 func (x *Transition) GetCredential() string {
 	if x != nil {
 		return x.Credential
+	}
+	return ""
+}
+
+func (x *Transition) GetSpanId() string {
+	if x != nil {
+		return x.SpanId
 	}
 	return ""
 }
@@ -2951,7 +2960,7 @@ const file_aimux_table_v1_table_proto_rawDesc = "" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x14\n" +
 	"\x05lease\x18\x02 \x01(\x04R\x05lease\x12&\n" +
 	"\x0fexpires_unix_ms\x18\x03 \x01(\x03R\rexpiresUnixMs\x12\x12\n" +
-	"\x04live\x18\x04 \x01(\bR\x04live\"\x81\x02\n" +
+	"\x04live\x18\x04 \x01(\bR\x04live\"\x9a\x02\n" +
 	"\n" +
 	"Transition\x12\x1c\n" +
 	"\n" +
@@ -2964,7 +2973,8 @@ const file_aimux_table_v1_table_proto_rawDesc = "" +
 	"\btrace_id\x18\a \x01(\tR\atraceId\x12\x1e\n" +
 	"\n" +
 	"credential\x18\b \x01(\tR\n" +
-	"credential\"\xd4\x03\n" +
+	"credential\x12\x17\n" +
+	"\aspan_id\x18\t \x01(\tR\x06spanId\"\xd4\x03\n" +
 	"\tHeartbeat\x12\x18\n" +
 	"\acluster\x18\x01 \x01(\tR\acluster\x12\x12\n" +
 	"\x04node\x18\x02 \x01(\tR\x04node\x12\x12\n" +
