@@ -133,7 +133,7 @@ func (t *try) endSpan(now time.Time, stop string) {
 	if n := t.x.found.Ask.MaxTokens; n > 0 {
 		s.Number("gen_ai.request.max_tokens", int64(n))
 	}
-	if t.started {
+	if t.opened {
 		s.Text("gen_ai.response.model", t.place.target.Model)
 		spanUsage(s, &o.Usage)
 	}
