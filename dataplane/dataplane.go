@@ -14,6 +14,7 @@
 //	control plane ◄──────── bus ┴───────────────┘
 //
 //	+ 1 plugin host: compiles the operator's module, if there is one, and keeps instances of it ready
+//	+ 1 door: fetches the keys of trusted issuers, + 1 per issuer while it does
 //	+ 1 limiter: fetches what limits may give out, ahead of need, from Redis
 //	+ 1 debug listener, if there is an address for it; + the trace exporter's 1, if there is a collector
 //
@@ -134,6 +135,7 @@ type node struct {
 	scripted *scripted
 	engine   upstream.Engine
 	plugin   *plugin.Host
+	door     *auth.Door
 	handler  *proxy.Handler
 	street   ingress.Server
 	addr     string
@@ -169,9 +171,10 @@ func build(ctx context.Context, cfg Config, deps Deps, listener net.Listener) (*
 	n.vitals = vitals.New(vitals.Deps{Node: cfg.ID, Changed: n.circuitChanged})
 	n.engine = upstream.New(upstream.Config{}, upstream.Deps{InProcess: n.scripted, ConnectTimeout: n.connectTimeout})
 	n.plugin = plugin.New(plugin.Config{}, plugin.Deps{Log: deps.Log, Now: time.Now})
+	n.door = auth.New(auth.Config{Loopback: auth.IsLoopback(listener.Addr()), ClusterKey: cfg.ClusterKey}, auth.Deps{Log: deps.Log, Now: time.Now})
 	n.handler = proxy.New(proxy.Config{Node: cfg.ID, Region: cfg.Region, Version: cfg.Version, LogRequests: cfg.LogRequests}, proxy.Deps{
 		Snapshot: n.snapshot, Status: n.status, Translator: translator(cfg.ClusterKey), Upstream: n.engine, Vitals: n.vitals, Ledger: n.ledger, Limits: n.limits, Order: n.plugin.Order,
-		Door: auth.Door{Loopback: auth.IsLoopback(listener.Addr())}, Metrics: n.metrics, Tracer: tracer,
+		Door: n.door, Metrics: n.metrics, Tracer: tracer,
 		Record: n.reporter.Record, Urgent: n.reporter.Urgent, Log: deps.Log,
 	})
 	path := ""
@@ -221,6 +224,7 @@ func (n *node) run(ctx context.Context, listener net.Listener) error {
 	start(func(ctx context.Context) error { n.limits.Run(ctx); return nil })
 	start(func(ctx context.Context) error { n.reporter.Run(ctx); return nil })
 	start(func(ctx context.Context) error { n.plugin.Run(ctx); return nil })
+	start(func(ctx context.Context) error { n.door.Run(ctx); return nil })
 	start(func(ctx context.Context) error { n.handler.Probes(ctx); return nil })
 	if err := n.debug(background, start); err != nil {
 		stop()
@@ -322,6 +326,9 @@ func (n *node) tableChanged(config bool) {
 		n.limits.Apply(s.Table, n.nodesLive())
 		s.Warm.Heed(s.Table, time.Now())
 		n.loadPlugin(s.Table.Policy())
+		if config {
+			n.door.Apply(s.Table)
+		}
 	}
 	if config {
 		n.reporter.Beat()

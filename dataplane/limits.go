@@ -37,7 +37,7 @@ func (n *node) newLimits() error {
 
 // Admit implements proxy.Limits.
 func (l limits) Admit(caller auth.Caller, ask *route.Ask) (proxy.Permit, *fault.Fault) {
-	return l.Limiter.Admit(limit.Caller{Key: caller.Name, Team: caller.Team}, ask)
+	return l.Limiter.Admit(limit.Caller{Key: caller.Key, Team: caller.Team}, ask)
 }
 
 // Enter implements proxy.Limits.
@@ -47,7 +47,7 @@ func (l limits) Enter(target *route.Target, credential string, ask *route.Ask) (
 
 // Rates implements proxy.Limits.
 func (l limits) Rates(caller auth.Caller) proxy.Rates {
-	r := l.Limiter.Rates(limit.Caller{Key: caller.Name, Team: caller.Team})
+	r := l.Limiter.Rates(limit.Caller{Key: caller.Key, Team: caller.Team})
 	return proxy.Rates{Requests: proxy.Rate(r.Requests), Tokens: proxy.Rate(r.Tokens), Input: proxy.Rate(r.Input), Output: proxy.Rate(r.Output)}
 }
 

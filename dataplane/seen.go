@@ -70,6 +70,7 @@ func (n *node) readings() {
 	counter := func(name, help string, read func() uint64) {
 		n.metrics.Read(telemetry.Reading{Name: name, Help: help, Counter: true, Read: func(give func(float64, ...string)) { give(float64(read())) }})
 	}
+	n.doorReadings()
 	gauge("aimux_requests_in_flight", "Requests being served.", func() float64 { return float64(n.handler.InFlight()) })
 	gauge("aimux_connections", "Open client connections.", func() float64 { return float64(n.street.Stats().Connections) })
 	gauge("aimux_body_buffer_bytes", "Memory held by bodies of running requests.", func() float64 { return float64(n.street.Stats().BufferBytes) })

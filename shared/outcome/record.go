@@ -48,6 +48,7 @@ type Record struct {
 	RequestID string
 	TraceID   string
 	Caller    string
+	Team      string
 	Protocol  route.Protocol
 	Model     string
 	Class     route.Class

@@ -15,6 +15,7 @@ func (r *Record) Wire(node string) *outcomev1.Record {
 		RequestId:        r.RequestID,
 		TraceId:          r.TraceID,
 		Caller:           r.Caller,
+		Team:             r.Team,
 		Protocol:         r.Protocol.String(),
 		RequestedModel:   r.Model,
 		Class:            r.Class.String(),

@@ -184,6 +184,6 @@ type Ask struct {
 	Session uint64
 	// Explicit says that thinking was asked for by a setting and not inferred from the text.
 	Explicit bool
-	// Allow limits the request to these providers, by the caller's key; nil means all.
-	Allow []string
+	// Scope is what the caller may use of this table's catalog; nil means everything.
+	Scope *Scope
 }

@@ -195,7 +195,7 @@ func (w *walker) suits(r *row) bool {
 func (w *walker) fails(h hop, r *row) Reason {
 	order := r.orders(w.nowMs)
 	switch {
-	case w.limited && w.allow[h.provider>>6]&(1<<(h.provider&63)) == 0:
+	case w.limited && (w.barred || !w.scope.Provider(int(h.provider))):
 		return NotAllowed
 	case w.needs&^r.can[w.dialect] != 0:
 		return LacksCapability

@@ -98,8 +98,9 @@ type walker struct {
 	balancer                   Balancer
 	cost, latency, reliability float32
 
-	allow   [ProvidersMax / 64]uint64
-	limited bool
+	// scope of the caller; limited says that it does not hold all providers, barred that it holds nobody for this Ask.
+	scope           *Scope
+	limited, barred bool
 	// only limits the walk to one provider; -1 means none.
 	only                 int32
 	home                 int32 // target, or -1
@@ -162,13 +163,10 @@ func (w *walker) start(t *Table, ask *Ask, view View, node string, nowMs int64, 
 	w.balancer = t.policy.Balancer
 	w.cost, w.latency, w.reliability = t.policy.sensitivity(ask)
 	w.classPin, w.defaultPin = int32(t.policy.pin(ask.Class)), int32(t.policy.DefaultProvider)
-	if ask.Allow != nil {
-		w.limited = true
-		for _, id := range ask.Allow {
-			if i, ok := t.byID[id]; ok {
-				w.allow[i>>6] |= 1 << (i & 63)
-			}
-		}
+	if ask.Scope != nil {
+		w.scope = ask.Scope
+		w.barred = t.Permits(ask).Outcome == NotPermitted
+		w.limited = ask.Scope.limited || w.barred
 	}
 }
 

@@ -216,6 +216,7 @@ func TestWhoDropsOutAndWhoGoesFirst(t *testing.T) {
 		health []*tablev1.TargetHealth
 		lives  map[string]Live
 		ask    func(*Ask)
+		scope  Terms
 		want   []string // in order where first is set, else as a set
 		first  string
 		last   string
@@ -223,7 +224,9 @@ func TestWhoDropsOutAndWhoGoesFirst(t *testing.T) {
 		{name: "all are well", want: all, first: "anthropic/claude-sonnet-4-5"},
 		{name: "disabled", cfg: house(provider("zai", func(p *tablev1.Provider) { p.Enabled = false })), want: all[:2]},
 		{name: "another region", cfg: house(policy(func(p *tablev1.Policy) { p.Regions = []string{"us"} })), want: all[:2]},
-		{name: "the caller's key", ask: func(a *Ask) { a.Allow = []string{"zai", "nobody"} }, want: all[2:]},
+		{name: "the caller's providers", scope: Terms{Providers: []string{"zai", "nobody"}}, want: all[2:]},
+		{name: "the caller's regions", scope: Terms{Regions: []string{"us"}}, want: all[:2]},
+		{name: "the caller's models and classes", scope: Terms{Models: []string{"gpt-*", "claude-*"}, Classes: []Class{Standard}}, want: all},
 		{name: "drained", cfg: house(provider("zai", func(p *tablev1.Provider) { p.Override = &tablev1.Override{State: "drain"} })), want: all[:2]},
 		{name: "a drain that is over", cfg: house(provider("zai", func(p *tablev1.Provider) {
 			p.Override = &tablev1.Override{State: "drain", ExpiresUnixMs: now}
@@ -268,6 +271,7 @@ func TestWhoDropsOutAndWhoGoesFirst(t *testing.T) {
 			}
 			table := table(t, cfg).WithHealth(&tablev1.Health{Targets: test.health})
 			ask := chat("claude-sonnet-4-5")
+			ask.Scope = table.Narrow(nil, test.scope)
 			if test.ask != nil {
 				test.ask(ask)
 			}
@@ -360,7 +364,12 @@ func TestVerdictsSayWhatIsWrong(t *testing.T) {
 		{func(a *Ask) { a.Needs = Vision | AudioIn }, []string{"audio_input", "nearest is anthropic/claude-sonnet-4-5, which lacks audio_input"}, 400},
 		{func(a *Ask) { a.Needs, a.Protocol = WebSearch|FileIDs, OpenAI }, []string{"file_id"}, 400},
 		{func(a *Ask) { a.PromptTokens = 250_000 }, []string{"252000 tokens", "200000"}, 400},
-		{func(a *Ask) { a.Allow = []string{} }, []string{"this key"}, 404},
+		{func(a *Ask) {
+			a.Scope = table.Narrow(nil, Terms{Providers: []string{"nobody"}, Regions: []string{"us"}})
+		}, []string{`"claude-sonnet-4-5"`, "this key", "providers nobody", "providers in us"}, 403},
+		{func(a *Ask) { a.Scope = table.Narrow(nil, Terms{Models: []string{"gpt-*"}}) }, []string{`"claude-sonnet-4-5"`, "models gpt-*"}, 403},
+		{func(a *Ask) { a.Scope, a.Model = table.Narrow(nil, Terms{Models: []string{"gpt-*"}}), "llama" }, []string{`"llama"`, "models gpt-*"}, 403},
+		{func(a *Ask) { a.Scope, a.Class = table.Narrow(nil, Terms{Classes: []Class{ClassTools}}), ClassVision }, []string{`class "vision"`, "classes tools"}, 403},
 	}
 	for _, test := range tests {
 		ask := chat("claude-sonnet-4-5")

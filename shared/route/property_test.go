@@ -2,6 +2,7 @@ package route
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	tablev1 "github.com/aimux/aimux/proto/gen/aimux/table/v1"
@@ -66,8 +67,30 @@ func drawAsk(t *rapid.T) *Ask {
 		Protocol: rapid.SampledFrom([]Protocol{Anthropic, OpenAI}).Draw(t, "from"), Model: rapid.SampledFrom(modelNames).Draw(t, "model"),
 		Class: Class(rapid.IntRange(0, Classes-1).Draw(t, "class")), Traits: Trait(rapid.Uint16Range(0, 255).Draw(t, "traits")),
 		Needs: Streaming | 1<<rapid.IntRange(0, 19).Draw(t, "need"), PromptTokens: rapid.IntRange(-1, 200_000).Draw(t, "prompt"), MaxTokens: rapid.IntRange(0, 5000).Draw(t, "max"),
-		Session: rapid.Uint64Range(0, 2).Draw(t, "session"), Allow: rapid.SampledFrom([][]string{nil, nil, {"p0", "p1"}, {"nobody"}}).Draw(t, "allow"),
+		Session: rapid.Uint64Range(0, 2).Draw(t, "session"),
 	}
+}
+
+func drawTerms(t *rapid.T) Terms {
+	return Terms{
+		Providers: rapid.SampledFrom([][]string{nil, nil, {"p0", "p1"}, {"nobody"}}).Draw(t, "providers"),
+		Regions:   rapid.SampledFrom([][]string{nil, nil, {"", "us"}, {"mars"}}).Draw(t, "regions"),
+		Models:    rapid.SampledFrom([][]string{nil, nil, {"*"}, {modelNames[0], "p*"}}).Draw(t, "models"),
+		Classes:   rapid.SampledFrom([][]Class{nil, nil, {Standard, ClassTools, ClassStreaming}}).Draw(t, "classes"),
+	}
+}
+
+// may says in the plainest way what terms allow.
+func may(table *Table, terms Terms, ask *Ask, p *Provider) bool {
+	name := func(name string) bool {
+		return slices.ContainsFunc(terms.Models, func(pattern string) bool { return Match(pattern, name) })
+	}
+	first, rest, _ := strings.Cut(ask.Model, "/")
+	if _, pinned := table.ProviderByID(first); !pinned {
+		rest = ask.Model
+	}
+	return (len(terms.Providers) == 0 || slices.Contains(terms.Providers, p.ID)) && (len(terms.Regions) == 0 || slices.Contains(terms.Regions, p.Region)) &&
+		(len(terms.Models) == 0 || name(ask.Model) || name(rest)) && (len(terms.Classes) == 0 || slices.Contains(terms.Classes, ask.Class))
 }
 
 // Whatever the table, the node and the request: nobody gets what he must not get, and the order is what its name says.
@@ -75,6 +98,8 @@ func TestEveryChainIsSafe(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		table := drawTable(t)
 		n, ask := drawNode(t, table), drawAsk(t)
+		outer, inner := drawTerms(t), drawTerms(t)
+		ask.Scope = table.Narrow(table.Narrow(nil, outer), inner)
 		rnd := rapid.Uint64().Draw(t, "rnd")
 		chain, verdict := table.Pick(nil, ask, n, "n", now, rnd)
 		if (len(chain) == 0) != (verdict.Outcome != Picked) || (len(chain) == 0) != (verdict.String() != "") {
@@ -92,7 +117,7 @@ func TestEveryChainIsSafe(t *testing.T) {
 				t.Fatalf("%s is too short", target.Key)
 			case !p.Enabled || order == Drain || order == ForceOpen || !table.inRegion(p):
 				t.Fatalf("%s must not be used", target.Key)
-			case ask.Allow != nil && !slices.Contains(ask.Allow, p.ID):
+			case !may(table, outer, ask, p) || !may(table, inner, ask, p):
 				t.Fatalf("%s is not allowed for the caller", target.Key)
 			case live.Full || live.BlockedUntilMs > now:
 				t.Fatalf("%s is full or blocked", target.Key)

@@ -35,10 +35,10 @@ type catalog struct {
 	rows   []row
 	policy Policy
 	// byID finds a provider's index.
-	byID      map[string]int
-	names     names
-	anonymous bool
-	limits    Limits
+	byID   map[string]int
+	names  names
+	auth   Auth
+	limits Limits
 	// keyLimits and teamLimits are those of client keys and teams that have any, by their ids.
 	keyLimits, teamLimits map[string]Limits
 	// size is the number of providers in use: a fair share of one is 1/size.
@@ -200,9 +200,6 @@ func (t *Table) Revision() Revision { return t.revision }
 
 // Policy is how to choose and how to try.
 func (t *Table) Policy() *Policy { return &t.policy }
-
-// Anonymous reports whether callers without a key are served on any listener.
-func (t *Table) Anonymous() bool { return t.anonymous }
 
 // NodesHeard is how many nodes the control plane hears, this one included; 0 where nobody said.
 func (t *Table) NodesHeard() int { return t.heard }

@@ -24,6 +24,8 @@ type Verdict struct {
 	Ill, Full, Stopped int
 
 	model string
+	// barred says what of the caller's scope stands against it.
+	barred string
 }
 
 // Outcome is the kind of a verdict.
@@ -33,7 +35,7 @@ type Outcome uint8
 const (
 	Picked       Outcome = iota
 	UnknownModel         // no provider in use serves it
-	NotPermitted         // the caller's key allows none of those who serve it
+	NotPermitted         // the caller's scope does not hold the model, the class, or anybody who serves it
 	NeedUnmet            // nobody meets the needs
 	TooLong              // nobody has room for prompt and answer
 	Unavailable          // all who could are ill, full, blocked or stopped
@@ -84,6 +86,8 @@ func (w *walker) verdict(ask *Ask, served bool) Verdict {
 		Ill: int(y.reasons[ClusterOpen] + y.reasons[ClusterProbing] + y.reasons[NodeOpen]),
 	}
 	switch {
+	case w.barred: // whether anybody serves it is not this caller's to know
+		return w.t.Permits(ask)
 	case !served:
 		v.Outcome = UnknownModel
 	case v.Full+v.Stopped+v.Ill > 0:
@@ -97,7 +101,7 @@ func (w *walker) verdict(ask *Ask, served bool) Verdict {
 		v.Outcome, v.Missing = NeedUnmet, y.missing
 		v.Nearest, v.NearestMissing = &w.t.targets[y.nearest], y.nearestLack
 	default:
-		v.Outcome = NotPermitted
+		v.Outcome, v.barred = NotPermitted, w.scope.barredAll(ask.Model)
 	}
 	return v
 }
@@ -110,7 +114,7 @@ func (v Verdict) String() string {
 	case UnknownModel:
 		return fmt.Sprintf("model %q is served by no provider", v.model)
 	case NotPermitted:
-		return fmt.Sprintf("model %q is served by no provider that this key may use", v.model)
+		return v.barred
 	case NeedUnmet:
 		return v.unmet()
 	case TooLong:
@@ -137,8 +141,10 @@ func (v Verdict) Fault() fault.Fault {
 	switch v.Outcome {
 	case Picked:
 		return fault.Fault{}
-	case UnknownModel, NotPermitted:
+	case UnknownModel:
 		f.Kind, f.Param = fault.NotFound, "model"
+	case NotPermitted:
+		f.Kind = fault.Forbidden
 	case NeedUnmet:
 		f.Kind = fault.BadRequest
 	case TooLong:

@@ -24,9 +24,10 @@ const (
 // value of every problem. Keys are opened with open, which must be able to tell the provider they are sealed for.
 // Whether a provider's kind has a sheet is for the caller to judge.
 func FromWire(cfg *tablev1.Config, open func(p *tablev1.Provider, c *tablev1.Credential) (secret.Secret, error)) (*Table, error) {
-	r := &reader{open: open, c: &catalog{byID: make(map[string]int), anonymous: cfg.GetAuth().GetAnonymous()}}
+	r := &reader{open: open, c: &catalog{byID: make(map[string]int)}}
 	r.providers(cfg.GetProviders())
 	r.policy(cfg.GetPolicy())
+	r.auth(cfg.GetAuth())
 	r.c.limits = r.limits("limits", cfg.GetLimits())
 	r.callerLimits(cfg.GetAuth())
 	if err := errors.Join(r.problems...); err != nil {

@@ -113,3 +113,50 @@ func TestSilenceMakesHealthFade(t *testing.T) {
 		t.Error("the table as it was heard must not change")
 	}
 }
+
+// Who may call is read whole, each key within its team's scope, and what cannot be meant is refused.
+func TestWhoMayCall(t *testing.T) {
+	with := func(change func(*tablev1.Auth)) *tablev1.Config {
+		auth := &tablev1.Auth{
+			Teams: []*tablev1.Team{{Id: "red", Scope: &tablev1.Scope{Models: []string{"claude-*"}, Providers: []string{"zai", "anthropic"}}}},
+			Callers: []*tablev1.Caller{
+				{Id: "ada", Name: "Ada", Team: "red", Scope: &tablev1.Scope{Regions: []string{"us"}}, Priority: -3, ExpiresUnixMs: 5},
+				{Id: "bob", Disabled: true, RevokedUnixMs: 7},
+			},
+			Issuers: []*tablev1.Issuer{{Issuer: "https://id.example.com", Audience: "aimux", TeamClaim: "team"}},
+		}
+		change(auth)
+		return house(func(c *tablev1.Config) { c.Auth = auth })
+	}
+	table := table(t, with(func(*tablev1.Auth) {}))
+	auth := table.Auth()
+	ada, bob := auth.Caller("ada"), auth.Caller("bob")
+	if ada == nil || ada.Name != "Ada" || ada.Team != "red" || ada.Priority != -3 || ada.ExpiresMs != 5 || bob == nil || bob.Scope != nil || !bob.Disabled || bob.RevokedMs != 7 {
+		t.Fatalf("%+v, %+v", ada, bob)
+	}
+	if auth.Caller("eve") != nil || auth.Team("blue") != nil || auth.Nobody() || auth.Anonymous || len(auth.Issuers) != 1 {
+		t.Errorf("%+v", auth)
+	}
+	for _, id := range []string{"cerebras", "zai", "anthropic"} {
+		p, _ := table.ProviderByID(id)
+		if ada.Scope.Provider(p.Index) != (id == "anthropic") { // of the team's two the one in the key's region
+			t.Errorf("%s is wrong in ada's scope", id)
+		}
+	}
+	if !ada.Scope.Model("claude-x") || ada.Scope.Model("gpt-x") || ada.Scope.Model("") {
+		t.Error("ada's models")
+	}
+	for want, change := range map[string]func(*tablev1.Auth){
+		`auth.callers["ada"].team: "blue" is no team`:      func(a *tablev1.Auth) { a.Callers[0].Team = "blue" },
+		`auth.callers["ada"]: is empty or there twice`:     func(a *tablev1.Auth) { a.Callers[1].Id = "ada" },
+		`auth.teams["red"]: is empty or there twice`:       func(a *tablev1.Auth) { a.Teams = append(a.GetTeams(), a.GetTeams()[0]) },
+		`auth.teams["red"].scope.classes[0]: "luck" is no`: func(a *tablev1.Auth) { a.Teams[0].Scope.Classes = []string{"luck"} },
+		`auth.issuers[0]: has no issuer or no audience`:    func(a *tablev1.Auth) { a.Issuers[0].Audience = "" },
+		`auth.issuers: 17 of them`:                         func(a *tablev1.Auth) { a.Issuers = make([]*tablev1.Issuer, 17) },
+		`auth.callers: 16385 of them`:                      func(a *tablev1.Auth) { a.Callers = make([]*tablev1.Caller, CallersMax+1) },
+	} {
+		if _, err := FromWire(with(change), nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want it to say %s", err, want)
+		}
+	}
+}

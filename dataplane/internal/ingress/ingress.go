@@ -26,6 +26,8 @@ type Exchange interface {
 	Remote() string
 	// Header gives the first value of a header in its canonical spelling; empty when there is none.
 	Header(name string) string
+	// Values gives every value of a header in its canonical spelling. Read only.
+	Values(name string) []string
 	// Headers visits every header line, several of the same name included, in no order, until visit says false.
 	Headers(visit func(name, value string) bool)
 	// Body reads the whole body, once. The bytes are valid until the handler returns and must not be written to.

@@ -157,6 +157,8 @@ func (x *exchange) Header(name string) string {
 	return ""
 }
 
+func (x *exchange) Values(name string) []string { return x.r.Header[name] }
+
 func (x *exchange) Headers(visit func(name, value string) bool) {
 	for name, values := range x.r.Header {
 		for _, value := range values {

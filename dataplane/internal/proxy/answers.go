@@ -177,7 +177,7 @@ const statusGone = 499
 // advise says what an SDK should do with the error.
 func advise(in ingress.Exchange, f *fault.Fault) {
 	rule := f.Kind.Rule()
-	again := !rule.Final && f.Kind != fault.Unauthorized
+	again := !rule.Final
 	in.SetHeader("X-Should-Retry", strconv.FormatBool(again))
 	if wait := min(f.RetryAfter, retryAfterMax); again && wait > 0 {
 		in.SetHeader("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))

@@ -19,7 +19,10 @@ const countBytesMax = 64 << 10
 
 // count answers how long a prompt is: by asking the provider that would get it, if it counts, else by an estimate that is rather too high.
 func (x *exchange) count() *fault.Fault {
-	body := x.askCount()
+	body, f := x.askCount()
+	if f != nil && f.Kind == fault.Forbidden {
+		return f
+	}
 	if body == nil {
 		tokens := dialect.OverCount(x.found.Ask.PromptTokens)
 		body = dialect.EncodeCount(nil, max(tokens, x.found.PromptTokensMax))
@@ -30,24 +33,24 @@ func (x *exchange) count() *fault.Fault {
 	return nil
 }
 
-// askCount is nil when nobody counts, or the one who does has not answered well.
-func (x *exchange) askCount() []byte {
-	if x.choose() != nil {
-		return nil
+// askCount is nil when nobody counts, or the one who does has not answered well; the fault says that nobody would serve the request.
+func (x *exchange) askCount() ([]byte, *fault.Fault) {
+	if f := x.choose(); f != nil {
+		return nil, f
 	}
 	place := &x.desk.places[x.chain[0].Target]
 	if place.count == nil || place.target.Endpoint.Protocol != route.Anthropic {
-		return nil
+		return nil, nil
 	}
 	key, ok := x.desk.bound.PickKey(int(x.chain[0].Target), x.table, nil)
 	if !ok {
-		return nil
+		return nil, nil
 	}
 	call := dialect.Call{Client: x.at.protocol, Body: x.body, Found: &x.found, Target: place.dialect, RequestID: x.id, Now: x.began}
 	call.Target.APIVersion, call.Target.Beta = x.in.Header("Anthropic-Version"), x.in.Header("Anthropic-Beta")
 	sent, rejection := x.h.deps.Translator.PrepareCount(nil, &call)
 	if rejection != nil {
-		return nil
+		return nil, nil
 	}
 	ctx, cancel := context.WithTimeout(x.ctx, countTimeout)
 	defer cancel()
@@ -56,12 +59,12 @@ func (x *exchange) askCount() []byte {
 		AllowPrivate: place.provider.AllowPrivateAddress, InProcess: place.inProcess,
 	})
 	if f != nil {
-		return nil
+		return nil, nil
 	}
 	defer response.Close()
 	answer, whole := response.ReadAll(nil, countBytesMax)
 	if v, isJSON := dialect.ParseValue(answer); response.Status == 200 && whole && isJSON && v.Get("input_tokens").Set() {
-		return answer
+		return answer, nil
 	}
-	return nil
+	return nil, nil
 }

@@ -46,7 +46,7 @@ func (x *exchange) log(rec *outcome.Record) {
 	if x.answerer != nil {
 		at = x.answerer.place.target.Key
 	}
-	x.h.deps.Log.Info("request", "request_id", rec.RequestID, "trace_id", rec.TraceID, "protocol", rec.Protocol.String(), "model", rec.Model,
+	x.h.deps.Log.Info("request", "request_id", rec.RequestID, "trace_id", rec.TraceID, "caller", rec.Caller, "team", rec.Team, "protocol", rec.Protocol.String(), "model", rec.Model,
 		"class", rec.Class.String(), "stream", rec.Stream, "target", at, "reason", rec.Reason, "attempts", len(rec.Attempts), "status", rec.Status,
 		"fault", rec.Fault.String(), "ms", rec.Duration.Milliseconds(), "first_byte_ms", rec.FirstByte.Milliseconds(),
 		"input_tokens", rec.Usage.Input, "output_tokens", rec.Usage.Output)

@@ -57,7 +57,7 @@ type Deps struct {
 	Upstream   upstream.Engine
 	Vitals     *vitals.Vitals
 	Ledger     *outcome.Ledger
-	Door       auth.Door
+	Door       *auth.Door
 	Limits     Limits // nil means none
 	// Order asks the operator's plugin; nil means that there is none. It never takes long.
 	Order   func(*plugin.Question) plugin.Result
@@ -159,14 +159,13 @@ func (x *exchange) who() *fault.Fault {
 		return &fault.Fault{Kind: fault.Overloaded, Message: "this node has no routing table yet; it is waiting for its control plane", RetryAfter: time.Second}
 	}
 	x.table, x.desk = snapshot.Table, snapshot.Warm
-	key := auth.Credential(x.in.Header("X-Api-Key"), x.in.Header("Authorization"))
-	caller, reason := x.h.deps.Door.Check(key, x.table.Anonymous())
-	if reason != "" {
-		x.status = 401
-		return &fault.Fault{Kind: fault.Unauthorized, Message: reason}
-	}
-	x.caller = caller
-	return nil
+	var f *fault.Fault
+	x.caller, f = x.h.deps.Door.Check(x.ctx, x.table, said(x.in))
+	return f
+}
+
+func said(in ingress.Exchange) auth.Said {
+	return auth.Said{APIKey: in.Values("X-Api-Key"), Authorization: in.Values("Authorization")}
 }
 
 // read takes the whole body.
@@ -202,7 +201,11 @@ func (x *exchange) understand() *fault.Fault {
 		return &fault.Fault{Kind: fault.BadRequest, Message: problem.Error(), Param: problem.Path}
 	}
 	x.found.Ask.Protocol = x.at.protocol
-	x.found.Ask.Allow = x.caller.Allow
+	x.found.Ask.Scope = x.caller.Scope
+	if verdict := x.table.Permits(&x.found.Ask); verdict.Outcome != route.Picked {
+		f := verdict.Fault()
+		return &f
+	}
 	return nil
 }
 

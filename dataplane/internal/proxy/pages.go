@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/aimux/aimux/dataplane/internal/auth"
 	"github.com/aimux/aimux/dataplane/internal/dialect"
 	"github.com/aimux/aimux/dataplane/internal/ingress"
 	"github.com/aimux/aimux/shared/circuit"
@@ -40,22 +39,33 @@ func (h *Handler) pageWrongMethod(in ingress.Exchange, at street) {
 func (h *Handler) refuse(in ingress.Exchange, at street, status int, kind fault.Kind, message string) {
 	id := requestID(rand.Uint64(), rand.Uint64())
 	name(in, id)
-	in.SetHeader("X-Should-Retry", "false")
+	advise(in, &fault.Fault{Kind: kind})
 	if in.Method() != "GET" && in.Method() != "HEAD" {
 		in.Hangup()
 	}
 	h.document(in, at.protocol, &dialect.ErrorDoc{Status: status, Kind: kind, Message: message, RequestID: id})
 }
 
-// admitted lets a page be seen by those who may also send requests.
-func (h *Handler) admitted(in ingress.Exchange, at street) bool {
-	snapshot := h.deps.Snapshot()
-	key := auth.Credential(in.Header("X-Api-Key"), in.Header("Authorization"))
-	_, reason := h.deps.Door.Check(key, snapshot != nil && snapshot.Table.Anonymous())
-	if reason != "" {
-		h.refuse(in, at, http.StatusUnauthorized, fault.Unauthorized, reason)
+// admitted lets a page be seen by those who may also send requests, and returns what the page is made from.
+func (h *Handler) admitted(in ingress.Exchange, at street) (visit, bool) {
+	s := h.deps.Snapshot()
+	if s == nil {
+		h.refuse(in, at, http.StatusServiceUnavailable, fault.Overloaded, "this node has no routing table yet")
+		return visit{}, false
 	}
-	return reason == ""
+	caller, f := h.deps.Door.Check(in.Context(), s.Table, said(in))
+	if f != nil {
+		h.refuse(in, at, h.deps.Translator.ClientStatus(at.protocol, f.Kind), f.Kind, f.Message)
+		return visit{}, false
+	}
+	return visit{s.Table, s.Warm, caller.Scope}, true
+}
+
+// visit is what a page shows, and how much of it to this caller.
+type visit struct {
+	table *route.Table
+	desk  *Desk
+	scope *route.Scope
 }
 
 func (h *Handler) pageLive(in ingress.Exchange, _ street) {
@@ -142,7 +152,7 @@ func respondJSON(in ingress.Exchange, status int, v any) {
 }
 
 func (h *Handler) pageMetrics(in ingress.Exchange, at street) {
-	if !h.admitted(in, at) {
+	if _, ok := h.admitted(in, at); !ok {
 		return
 	}
 	if strings.Contains(in.Header("Accept"), "application/json") {
@@ -261,15 +271,18 @@ func (h *Handler) modelPage(t *route.Table, d *Desk, i int) modelPage {
 }
 
 func (h *Handler) pageProviders(in ingress.Exchange, at street) {
-	if !h.admitted(in, at) {
+	v, ok := h.admitted(in, at)
+	if !ok {
 		return
 	}
 	page := struct {
 		Revision  uint64         `json:"revision"`
 		Providers []providerPage `json:"providers"`
-	}{Providers: []providerPage{}}
-	if s := h.deps.Snapshot(); s != nil {
-		page.Revision, page.Providers = s.Table.Revision().Config, h.providers(s.Table, s.Warm)
+	}{v.table.Revision().Config, []providerPage{}}
+	for i, one := range h.providers(v.table, v.desk) {
+		if v.scope.Provider(i) {
+			page.Providers = append(page.Providers, one)
+		}
 	}
 	respondJSON(in, http.StatusOK, page)
 }
@@ -304,15 +317,11 @@ type configPage struct {
 }
 
 func (h *Handler) pageConfig(in ingress.Exchange, at street) {
-	if !h.admitted(in, at) {
+	v, ok := h.admitted(in, at)
+	if !ok {
 		return
 	}
-	s := h.deps.Snapshot()
-	if s == nil {
-		h.refuse(in, at, http.StatusServiceUnavailable, fault.Overloaded, "this node has no routing table yet")
-		return
-	}
-	t, p := s.Table, s.Table.Policy()
+	t, p := v.table, v.table.Policy()
 	id := func(i int) string {
 		if i < 0 {
 			return ""
@@ -325,7 +334,7 @@ func (h *Handler) pageConfig(in ingress.Exchange, at street) {
 		UnknownModel: "any", LongContext: p.LongContextTokens, ThinkingBudget: p.ThinkingBudgetTokens, MaxAttempts: p.MaxAttempts,
 		RetryShare: p.RetryShare, HedgeShare: p.HedgeShare, ConnectTimeoutMs: p.ConnectTimeout.Milliseconds(),
 		FirstTokenTimeoutMs: p.FirstTokenTimeout.Milliseconds(), IdleTimeoutMs: p.IdleTimeout.Milliseconds(), RequestTimeoutMs: p.RequestTimeout.Milliseconds(),
-		Continuation: p.Continuation, Regions: p.Regions, Anonymous: t.Anonymous(), NodesLive: t.NodesLive(),
+		Continuation: p.Continuation, Regions: p.Regions, Anonymous: t.Auth().Anonymous, NodesLive: t.NodesLive(),
 		HoldMs: h.config.HoldMax.Milliseconds(), PingMs: h.config.PingEvery.Milliseconds(), AggregateFrom: h.config.AggregateFrom,
 	}
 	if p.RejectUnknown {
@@ -338,11 +347,11 @@ func (h *Handler) pageConfig(in ingress.Exchange, at street) {
 }
 
 // models lists every name that may be asked for: the providers' models, and the plain names that they answer to.
-func models(t *route.Table) []dialect.ModelInfo {
+func (v *visit) models() []dialect.ModelInfo {
 	var list []dialect.ModelInfo
 	seen := map[string]bool{}
 	add := func(name string, target *route.Target, p *route.Provider) {
-		if name == "" || seen[name] || strings.Contains(name, "*") {
+		if name == "" || seen[name] || strings.Contains(name, "*") || !v.scope.Model(name) {
 			return
 		}
 		seen[name] = true
@@ -351,11 +360,14 @@ func models(t *route.Table) []dialect.ModelInfo {
 			Has: target.Has, Efforts: target.Efforts,
 		})
 	}
-	for i := range t.Targets() {
-		target := t.Target(i)
-		p := t.Provider(target.Provider)
-		if !p.Enabled {
+	for i := range v.table.Targets() {
+		target := v.table.Target(i)
+		p := v.table.Provider(target.Provider)
+		if !p.Enabled || !v.scope.Provider(p.Index) {
 			continue
+		}
+		if !v.scope.Model(target.Model) { // whoever may not ask for it by its plain name may with its provider's before it
+			add(target.Key, target, p)
 		}
 		add(target.Model, target, p)
 		for _, name := range target.Serves {
@@ -366,28 +378,27 @@ func models(t *route.Table) []dialect.ModelInfo {
 }
 
 func (h *Handler) pageModels(in ingress.Exchange, at street) {
-	if !h.admitted(in, at) {
-		return
+	if v, ok := h.admitted(in, at); ok {
+		respond(in, http.StatusOK, "application/json", dialect.EncodeModels(nil, v.models()))
 	}
-	var list []dialect.ModelInfo
-	if s := h.deps.Snapshot(); s != nil {
-		list = models(s.Table)
-	}
-	respond(in, http.StatusOK, "application/json", dialect.EncodeModels(nil, list))
 }
 
 func (h *Handler) pageModel(in ingress.Exchange, at street) {
-	if !h.admitted(in, at) {
+	v, ok := h.admitted(in, at)
+	if !ok {
 		return
 	}
-	if s := h.deps.Snapshot(); s != nil {
-		list := models(s.Table)
-		for i := range list {
-			if list[i].ID == at.rest {
-				respond(in, http.StatusOK, "application/json", dialect.EncodeModel(nil, &list[i]))
-				return
-			}
+	list := v.models()
+	for i := range list {
+		if list[i].ID == at.rest {
+			respond(in, http.StatusOK, "application/json", dialect.EncodeModel(nil, &list[i]))
+			return
 		}
 	}
-	h.refuse(in, at, http.StatusNotFound, fault.NotFound, fmt.Sprintf("there is no model %q", clip(visible(at.rest), 100)))
+	name := clip(visible(at.rest), 100)
+	if !v.scope.Model(at.rest) {
+		h.refuse(in, at, http.StatusForbidden, fault.Forbidden, fmt.Sprintf("this key may not use model %q", name))
+		return
+	}
+	h.refuse(in, at, http.StatusNotFound, fault.NotFound, fmt.Sprintf("there is no model %q", name))
 }

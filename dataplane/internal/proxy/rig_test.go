@@ -118,7 +118,7 @@ func newRig(t testing.TB, backends []backend, options ...rigOption) *rig {
 	r.handler = New(config, Deps{
 		Snapshot: r.snapshot.Load, Status: func() keeper.Status { return keeper.Status{Source: keeper.FromDisk} },
 		Translator: dialect.New(dialect.Options{Dialects: dialects()}), Upstream: engine, Vitals: r.vitals,
-		Ledger: r.ledger, Door: auth.Door{Loopback: true}, Metrics: r.metrics, Tracer: tracer, Log: log,
+		Ledger: r.ledger, Door: auth.New(auth.Config{Loopback: true, ClusterKey: key}, auth.Deps{Log: log, Now: time.Now}), Metrics: r.metrics, Tracer: tracer, Log: log,
 		Record: r.record, Urgent: func() { r.urgent.Add(1) },
 	})
 	desk, err := r.handler.Warm(table)

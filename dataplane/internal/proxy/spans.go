@@ -57,6 +57,7 @@ func (x *exchange) endSpan(rec *outcome.Record, now time.Time) {
 	}
 	s.Text("aimux.request_id", rec.RequestID)
 	s.Text("aimux.caller", rec.Caller)
+	s.Text("aimux.team", rec.Team)
 	s.Text("aimux.protocol", rec.Protocol.String())
 	s.Text("aimux.class", rec.Class.String())
 	s.Text("aimux.reason", rec.Reason)

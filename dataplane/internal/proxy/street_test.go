@@ -7,9 +7,11 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	tablev1 "github.com/aimux/aimux/proto/gen/aimux/table/v1"
 
+	"github.com/aimux/aimux/dataplane/internal/auth"
 	"github.com/aimux/aimux/shared/fault"
 )
 
@@ -183,7 +185,7 @@ func TestCountEstimated(t *testing.T) {
 // Callers without a key are turned away where the table says so and the listener is not the machine's own.
 func TestStrangers(t *testing.T) {
 	r := newRig(t, []backend{{id: "a", protocol: "anthropic"}})
-	r.handler.deps.Door.Loopback = false
+	r.handler.deps.Door = auth.New(auth.Config{}, auth.Deps{Log: r.handler.deps.Log, Now: time.Now})
 	for _, protocol := range []string{"openai", "anthropic"} {
 		if a := r.ask(protocol, false, "X-Api-Key", "guess"); a.status != 401 || a.header.Get("X-Should-Retry") != "false" || !strings.Contains(a.body, "authentication_error") && !strings.Contains(a.body, "invalid_api_key") {
 			t.Errorf("%s: %d %s", protocol, a.status, a.body)

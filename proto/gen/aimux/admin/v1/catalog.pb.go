@@ -1096,7 +1096,7 @@ type Scope struct {
 	Providers []string `protobuf:"bytes,1,rep,name=providers,proto3" json:"providers,omitempty"`
 	// models as callers name them; a trailing * stands for any ending.
 	Models []string `protobuf:"bytes,2,rep,name=models,proto3" json:"models,omitempty"`
-	// classes of requests: thinking, vision, tools, long_context, default and so on.
+	// classes of requests: standard, vision, thinking, tools, long_context, streaming.
 	Classes []string `protobuf:"bytes,3,rep,name=classes,proto3" json:"classes,omitempty"`
 	// regions of providers.
 	Regions       []string `protobuf:"bytes,4,rep,name=regions,proto3" json:"regions,omitempty"`
@@ -1178,6 +1178,8 @@ type ClientKey struct {
 	// expires_unix_ms is when it ends by itself; 0 means never.
 	ExpiresUnixMs int64 `protobuf:"varint,8,opt,name=expires_unix_ms,json=expiresUnixMs,proto3" json:"expires_unix_ms,omitempty"`
 	CreatedUnixMs int64 `protobuf:"varint,9,opt,name=created_unix_ms,json=createdUnixMs,proto3" json:"created_unix_ms,omitempty"`
+	// revoked_unix_ms is when it was ended for good; 0 means that it was not.
+	RevokedUnixMs int64 `protobuf:"varint,10,opt,name=revoked_unix_ms,json=revokedUnixMs,proto3" json:"revoked_unix_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1275,6 +1277,13 @@ func (x *ClientKey) GetCreatedUnixMs() int64 {
 	return 0
 }
 
+func (x *ClientKey) GetRevokedUnixMs() int64 {
+	if x != nil {
+		return x.RevokedUnixMs
+	}
+	return 0
+}
+
 // Team is callers who share limits.
 type Team struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1347,7 +1356,8 @@ type Issuer struct {
 	// algorithms allowed; empty means RS256, ES256 and EdDSA. None and the symmetric ones are never allowed.
 	Algorithms []string `protobuf:"bytes,3,rep,name=algorithms,proto3" json:"algorithms,omitempty"`
 	// name_claim, team_claim, models_claim, providers_claim and role_claim are the claims that say who calls (sub when empty), for which team,
-	// what it may use and, for the admin API, its role.
+	// what it may use and, for the admin API, its role. Where one is named here, a token must have it. A claim's value is a text or a list of
+	// texts; dots lead into objects, as in realm_access.roles.
 	NameClaim      string `protobuf:"bytes,4,opt,name=name_claim,json=nameClaim,proto3" json:"name_claim,omitempty"`
 	TeamClaim      string `protobuf:"bytes,5,opt,name=team_claim,json=teamClaim,proto3" json:"team_claim,omitempty"`
 	ModelsClaim    string `protobuf:"bytes,6,opt,name=models_claim,json=modelsClaim,proto3" json:"models_claim,omitempty"`
@@ -1792,7 +1802,7 @@ const file_aimux_admin_v1_catalog_proto_rawDesc = "" +
 	"\tproviders\x18\x01 \x03(\tR\tproviders\x12\x16\n" +
 	"\x06models\x18\x02 \x03(\tR\x06models\x12\x18\n" +
 	"\aclasses\x18\x03 \x03(\tR\aclasses\x12\x18\n" +
-	"\aregions\x18\x04 \x03(\tR\aregions\"\xac\x02\n" +
+	"\aregions\x18\x04 \x03(\tR\aregions\"\xd4\x02\n" +
 	"\tClientKey\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04hash\x18\x02 \x01(\fR\x04hash\x12\x12\n" +
@@ -1802,7 +1812,9 @@ const file_aimux_admin_v1_catalog_proto_rawDesc = "" +
 	"\bpriority\x18\x06 \x01(\x05R\bpriority\x12\x1a\n" +
 	"\bdisabled\x18\a \x01(\bR\bdisabled\x12&\n" +
 	"\x0fexpires_unix_ms\x18\b \x01(\x03R\rexpiresUnixMs\x12&\n" +
-	"\x0fcreated_unix_ms\x18\t \x01(\x03R\rcreatedUnixMs\"w\n" +
+	"\x0fcreated_unix_ms\x18\t \x01(\x03R\rcreatedUnixMs\x12&\n" +
+	"\x0frevoked_unix_ms\x18\n" +
+	" \x01(\x03R\rrevokedUnixMs\"w\n" +
 	"\x04Team\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12+\n" +
 	"\x05scope\x18\x02 \x01(\v2\x15.aimux.admin.v1.ScopeR\x05scope\x12.\n" +

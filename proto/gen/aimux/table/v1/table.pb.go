@@ -1386,7 +1386,7 @@ func (x *Scope) GetRegions() []string {
 	return nil
 }
 
-// Caller is the holder of one client key. Disabled and expired keys stay in the table, so that a node can say why it refuses.
+// Caller is the holder of one client key. Disabled, expired and revoked keys stay in the table, so that a node can say why it refuses.
 type Caller struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -1399,6 +1399,7 @@ type Caller struct {
 	Priority      int32   `protobuf:"varint,7,opt,name=priority,proto3" json:"priority,omitempty"`
 	Disabled      bool    `protobuf:"varint,8,opt,name=disabled,proto3" json:"disabled,omitempty"`
 	ExpiresUnixMs int64   `protobuf:"varint,9,opt,name=expires_unix_ms,json=expiresUnixMs,proto3" json:"expires_unix_ms,omitempty"`
+	RevokedUnixMs int64   `protobuf:"varint,10,opt,name=revoked_unix_ms,json=revokedUnixMs,proto3" json:"revoked_unix_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1492,6 +1493,13 @@ func (x *Caller) GetDisabled() bool {
 func (x *Caller) GetExpiresUnixMs() int64 {
 	if x != nil {
 		return x.ExpiresUnixMs
+	}
+	return 0
+}
+
+func (x *Caller) GetRevokedUnixMs() int64 {
+	if x != nil {
+		return x.RevokedUnixMs
 	}
 	return 0
 }
@@ -2417,9 +2425,11 @@ func (x *Suspect) GetAtUnixMs() int64 {
 type ExplainRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// protocol of the body: "anthropic" or "openai".
-	Protocol      string            `protobuf:"bytes,1,opt,name=protocol,proto3" json:"protocol,omitempty"`
-	Body          []byte            `protobuf:"bytes,2,opt,name=body,proto3" json:"body,omitempty"`
-	Headers       map[string]string `protobuf:"bytes,3,rep,name=headers,proto3" json:"headers,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Protocol string            `protobuf:"bytes,1,opt,name=protocol,proto3" json:"protocol,omitempty"`
+	Body     []byte            `protobuf:"bytes,2,opt,name=body,proto3" json:"body,omitempty"`
+	Headers  map[string]string `protobuf:"bytes,3,rep,name=headers,proto3" json:"headers,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// caller is the id of the client key that would send it; empty means somebody without a scope.
+	Caller        string `protobuf:"bytes,4,opt,name=caller,proto3" json:"caller,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2475,6 +2485,13 @@ func (x *ExplainRequest) GetHeaders() map[string]string {
 	return nil
 }
 
+func (x *ExplainRequest) GetCaller() string {
+	if x != nil {
+		return x.Caller
+	}
+	return ""
+}
+
 // Explanation is the whole decision for one request.
 type Explanation struct {
 	state                protoimpl.MessageState `protogen:"open.v1"`
@@ -2496,6 +2513,9 @@ type Explanation struct {
 	// error is the answer the client would get when the request cannot be served; empty otherwise.
 	Error         string  `protobuf:"bytes,15,opt,name=error,proto3" json:"error,omitempty"`
 	ThinkingScore float64 `protobuf:"fixed64,16,opt,name=thinking_score,json=thinkingScore,proto3" json:"thinking_score,omitempty"`
+	// caller and team whose scope was gone by; empty means none.
+	Caller        string `protobuf:"bytes,17,opt,name=caller,proto3" json:"caller,omitempty"`
+	Team          string `protobuf:"bytes,18,opt,name=team,proto3" json:"team,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2640,6 +2660,20 @@ func (x *Explanation) GetThinkingScore() float64 {
 		return x.ThinkingScore
 	}
 	return 0
+}
+
+func (x *Explanation) GetCaller() string {
+	if x != nil {
+		return x.Caller
+	}
+	return ""
+}
+
+func (x *Explanation) GetTeam() string {
+	if x != nil {
+		return x.Team
+	}
+	return ""
 }
 
 // Considered is one provider and model with its score or the reason it dropped out.
@@ -2895,7 +2929,7 @@ const file_aimux_table_v1_table_proto_rawDesc = "" +
 	"\tproviders\x18\x01 \x03(\tR\tproviders\x12\x16\n" +
 	"\x06models\x18\x02 \x03(\tR\x06models\x12\x18\n" +
 	"\aclasses\x18\x03 \x03(\tR\aclasses\x12\x18\n" +
-	"\aregions\x18\x04 \x03(\tR\aregions\"\x91\x02\n" +
+	"\aregions\x18\x04 \x03(\tR\aregions\"\xb9\x02\n" +
 	"\x06Caller\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
@@ -2905,7 +2939,9 @@ const file_aimux_table_v1_table_proto_rawDesc = "" +
 	"\x06limits\x18\x06 \x01(\v2\x16.aimux.table.v1.LimitsR\x06limits\x12\x1a\n" +
 	"\bpriority\x18\a \x01(\x05R\bpriority\x12\x1a\n" +
 	"\bdisabled\x18\b \x01(\bR\bdisabled\x12&\n" +
-	"\x0fexpires_unix_ms\x18\t \x01(\x03R\rexpiresUnixMs\"s\n" +
+	"\x0fexpires_unix_ms\x18\t \x01(\x03R\rexpiresUnixMs\x12&\n" +
+	"\x0frevoked_unix_ms\x18\n" +
+	" \x01(\x03R\rrevokedUnixMs\"s\n" +
 	"\x04Team\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12+\n" +
 	"\x05scope\x18\x02 \x01(\v2\x15.aimux.table.v1.ScopeR\x05scope\x12.\n" +
@@ -3005,14 +3041,15 @@ const file_aimux_table_v1_table_proto_rawDesc = "" +
 	"\x05model\x18\x04 \x01(\tR\x05model\x12+\n" +
 	"\x05state\x18\x05 \x01(\x0e2\x15.aimux.table.v1.StateR\x05state\x12\x1c\n" +
 	"\n" +
-	"at_unix_ms\x18\x06 \x01(\x03R\batUnixMs\"\xc3\x01\n" +
+	"at_unix_ms\x18\x06 \x01(\x03R\batUnixMs\"\xdb\x01\n" +
 	"\x0eExplainRequest\x12\x1a\n" +
 	"\bprotocol\x18\x01 \x01(\tR\bprotocol\x12\x12\n" +
 	"\x04body\x18\x02 \x01(\fR\x04body\x12E\n" +
-	"\aheaders\x18\x03 \x03(\v2+.aimux.table.v1.ExplainRequest.HeadersEntryR\aheaders\x1a:\n" +
+	"\aheaders\x18\x03 \x03(\v2+.aimux.table.v1.ExplainRequest.HeadersEntryR\aheaders\x12\x16\n" +
+	"\x06caller\x18\x04 \x01(\tR\x06caller\x1a:\n" +
 	"\fHeadersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa4\x04\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xd0\x04\n" +
 	"\vExplanation\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12,\n" +
 	"\x05table\x18\x02 \x01(\v2\x16.aimux.table.v1.HeaderR\x05table\x12\x14\n" +
@@ -3032,7 +3069,9 @@ const file_aimux_table_v1_table_proto_rawDesc = "" +
 	"candidates\x12\x14\n" +
 	"\x05chain\x18\x0e \x03(\tR\x05chain\x12\x14\n" +
 	"\x05error\x18\x0f \x01(\tR\x05error\x12%\n" +
-	"\x0ethinking_score\x18\x10 \x01(\x01R\rthinkingScore\"\xef\x02\n" +
+	"\x0ethinking_score\x18\x10 \x01(\x01R\rthinkingScore\x12\x16\n" +
+	"\x06caller\x18\x11 \x01(\tR\x06caller\x12\x12\n" +
+	"\x04team\x18\x12 \x01(\tR\x04team\"\xef\x02\n" +
 	"\n" +
 	"Considered\x12\x1a\n" +
 	"\bprovider\x18\x01 \x01(\tR\bprovider\x12\x14\n" +
