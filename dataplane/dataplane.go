@@ -349,7 +349,7 @@ func (n *node) heartbeat() *tablev1.Heartbeat {
 	return &tablev1.Heartbeat{
 		Boot: uint64(n.boot.UnixMilli()), Version: n.cfg.Version, StartedUnixMs: n.boot.UnixMilli(), SentUnixMs: time.Now().UnixMilli(),
 		Applied: s.Applied, ConfigHash: s.Hash, Nack: s.Nack, StalenessMs: uint32(min(s.Silence.Milliseconds(), 1<<31)),
-		InFlight: uint32(n.handler.InFlight()), Source: string(s.Source), Address: n.addr, Draining: n.handler.Draining(),
+		InFlight: uint32(n.handler.InFlight()), Source: string(s.Source), Address: n.addr, Draining: n.handler.Draining(), Limits: n.limitSigns(),
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/aimux/aimux/dataplane/internal/auth"
 	"github.com/aimux/aimux/dataplane/internal/limit"
 	"github.com/aimux/aimux/dataplane/internal/proxy"
+	tablev1 "github.com/aimux/aimux/proto/gen/aimux/table/v1"
 	"github.com/aimux/aimux/shared/fault"
 	"github.com/aimux/aimux/shared/route"
 	"github.com/aimux/aimux/shared/telemetry"
@@ -153,6 +154,28 @@ func (n *node) queueReadings() {
 			give(float64(s.Left), "left")
 		},
 	})
+}
+
+// signsTold is of how many limits a heartbeat tells.
+const signsTold = 128
+
+// limitSigns are the limits that are used most at this node, for its heartbeat.
+func (n *node) limitSigns() (told []*tablev1.LimitSign) {
+	var used []limit.Sign
+	n.limits.Signs(func(s limit.Sign) {
+		if s.Used() > 0 || s.Beyond > 0 || s.Refused > 0 {
+			used = append(used, s)
+		}
+	})
+	if len(used) > signsTold {
+		slices.SortFunc(used, func(a, b limit.Sign) int { return cmp.Compare(b.Used(), a.Used()) })
+		used = used[:signsTold]
+	}
+	for _, s := range used {
+		sign := &tablev1.LimitSign{Scope: s.Scope, What: s.What, Limit: s.Limit, InUse: s.InUse, Left: s.Left, Beyond: s.Beyond, Refused: s.Refused}
+		told = append(told, sign)
+	}
+	return told
 }
 
 // signsMax bounds the page of limits; ?key= asks for those whose scope contains it.

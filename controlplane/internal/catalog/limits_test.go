@@ -1,10 +1,12 @@
 package catalog
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
 
 	adminv1 "github.com/aimux/aimux/proto/gen/aimux/admin/v1"
 	"github.com/aimux/aimux/shared/route"
@@ -66,5 +68,45 @@ func TestLimitsRefused(t *testing.T) {
 		if !strings.Contains(all.String(), path) {
 			t.Errorf("%s is not refused:\n%s", path, all.String())
 		}
+	}
+}
+
+// Every scope's limits are found and changed wherever they stand.
+func TestLimitScopes(t *testing.T) {
+	cat := catalogOf(t, `{
+		"limits": {"requests_per_minute": 10},
+		"keys": {"alice": {"limits": {"tokens_per_minute": 5}}, "bob": {}},
+		"teams": {"red": {"limits": {"dollars_per_day": 1}}},
+		"providers": {
+			"a": {"kind": "synthetic", "max_concurrent_requests": 3, "limits": {"dollars_per_day": 2}, "limits_per_key": {"requests_per_minute": 1},
+				"models": [{"id": "x/y", "limits": {"max_concurrent_requests": 1}}, {"id": "z"}]},
+			"b": {"kind": "synthetic", "requests_per_minute": 7}, "c": {"kind": "synthetic"}}}`)
+	want := []string{"all", "key/alice", "team/red", "provider/a", "provider/a/keys", "provider/a/model/x/y", "provider/b"}
+	if got := LimitScopes(cat); !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if l, _ := LimitsAt(cat, "provider/a"); l.GetMaxConcurrentRequests() != 3 || l.GetDollarsPerDay() != 2 {
+		t.Errorf("both places: %v", l)
+	}
+	for _, scope := range []string{"", "none", "key/none", "team/", "provider/none", "provider/a/none", "provider/a/model/none", "all/x"} {
+		if _, ok := LimitsAt(cat, scope); ok || SetLimits(cat, scope, nil) {
+			t.Errorf("%q is a scope", scope)
+		}
+	}
+	for _, scope := range append(want, "key/bob", "provider/c", "provider/c/keys", "provider/a/model/z") {
+		limits := &adminv1.Limits{MaxConcurrentRequests: new(uint32(9))}
+		if !SetLimits(cat, scope, limits) {
+			t.Errorf("%q is no scope", scope)
+		}
+		if l, ok := LimitsAt(cat, scope); !ok || !proto.Equal(l, limits) {
+			t.Errorf("%q has %v", scope, l)
+		}
+		if problems := Validate(cat); len(problems) > 0 {
+			t.Errorf("%q: %v", scope, problems)
+		}
+		SetLimits(cat, scope, nil)
+	}
+	if got := LimitScopes(cat); len(got) > 0 {
+		t.Errorf("%q still have limits", got)
 	}
 }

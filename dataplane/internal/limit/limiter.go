@@ -212,7 +212,7 @@ func (g *gate) rate(kind int, nowMs int64) (r Rate) {
 	if m == nil {
 		return Rate{}
 	}
-	r = Rate{Limit: g.perMinute[kind], Left: max(min(m.left.Load()+m.stock.Load(), g.perMinute[kind]), 0)}
+	r = Rate{Limit: g.perMinute[kind], Left: max(min(m.leftOver(time.UnixMilli(nowMs))+m.stock.Load(), g.perMinute[kind]), 0)}
 	switch until := time.Duration(m.until.Load()-nowMs) * time.Millisecond; {
 	case r.Left == r.Limit:
 	case r.Left == 0 && until > 0:

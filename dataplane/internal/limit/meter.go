@@ -239,8 +239,8 @@ type unitMeter struct {
 	stock atomic.Int64
 	// until is when the source expects to have units again, in Unix milliseconds.
 	until atomic.Int64
-	// left is what no node had drawn when the source was last asked.
-	left atomic.Int64
+	// left is what no node had drawn when the source was last asked, which was at told, in Unix seconds.
+	left, told atomic.Int64
 	// low is the stock below which a refill should not wait for its tick.
 	low atomic.Int64
 	// refused since the start.
@@ -253,6 +253,8 @@ type unitMeter struct {
 	local        window
 	unregistered int64
 	again        time.Time
+	// apart is what of the limit is not this node's to draw from while it is alone.
+	apart int64
 }
 
 // A node's stock is what its fair share of a limit brings in five seconds.
@@ -289,6 +291,14 @@ func (m *unitMeter) take(n int64) (ok, low bool) {
 	return true, left < m.low.Load()
 }
 
+// leftOver is what no node has drawn, as far as is known: what is known is forgotten when all of it is older than the window.
+func (m *unitMeter) leftOver(now time.Time) int64 {
+	if now.Unix()-m.told.Load() > windowS {
+		return m.limit
+	}
+	return m.left.Load()
+}
+
 // give puts back n units; below zero takes more, whatever is left.
 func (m *unitMeter) give(n int64) { m.stock.Add(n) }
 
@@ -309,6 +319,7 @@ func (m *unitMeter) ask(now time.Time) (a Ask, ok bool) {
 }
 
 func (m *unitMeter) apply(now time.Time, a Ask, g Grant) {
+	m.apart = 0
 	registered := m.unregistered
 	m.unregistered = 0
 	m.local.draw(now.UnixMilli(), unitAsk{owe: g.Granted + a.Owe - registered, back: a.Back})
@@ -318,6 +329,7 @@ func (m *unitMeter) apply(now time.Time, a Ask, g Grant) {
 func (m *unitMeter) refill(now time.Time, owed int64, g Grant) {
 	m.stock.Add(owed + g.Granted)
 	m.left.Store(g.Left)
+	m.told.Store(now.Unix())
 	m.again = now.Add(refillAtOnce)
 	if g.Wait > 0 {
 		m.again = now.Add(min(g.Wait, refillSpent))
@@ -335,6 +347,7 @@ func (m *unitMeter) alone(now time.Time, a Ask) {
 	case route.Open:
 		limit = m.limit
 	}
+	m.apart = m.limit - limit
 	owed := a.Owe - m.unregistered
 	granted, waitMs, left := m.local.draw(now.UnixMilli(), unitAsk{limit: limit, want: a.Want, owe: owed, back: a.Back})
 	m.unregistered = min(m.unregistered+owed+granted, m.local.used(now.UnixMilli()))

@@ -31,6 +31,15 @@ type Sign struct {
 	Caller bool `json:"-"`
 }
 
+// Used is which part of the limit is in use in the cluster, as far as this node knows.
+func (s *Sign) Used() float64 {
+	used := s.InUse
+	if s.What != "in_flight" {
+		used = max(used, s.Limit-s.Left)
+	}
+	return float64(used) / float64(max(s.Limit, 1))
+}
+
 // Signs gives every limit once; of callers those who have called lately.
 func (l *Limiter) Signs(give func(Sign)) {
 	l.mu.Lock()
@@ -57,7 +66,7 @@ func (g *gate) signs(now int64, give func(Sign)) {
 		if m != nil {
 			give(Sign{
 				Scope: g.name, What: unitKeys[kind], Limit: m.limit, Share: m.share, Mode: m.mode.String(), Stock: m.stock.Load(), Block: m.block,
-				Left: m.left.Load(), Refused: m.refused.Load(), Caller: g.presence != nil,
+				Left: min(m.leftOver(time.Now())+m.apart, m.limit), Refused: m.refused.Load(), Caller: g.presence != nil,
 			})
 		}
 	}

@@ -31,6 +31,7 @@ type commands struct {
 	Node     nodeCommands     `cmd:"" help:"Show the nodes."`
 	Table    tableCommand     `cmd:"" help:"Show what the nodes route by."`
 	Explain  explainCommand   `cmd:"" help:"Say where a request would go and why, without sending it."`
+	Limit    limitCommands    `cmd:"" help:"List, show, change and take away limits."`
 	Health   healthCommand    `cmd:"" help:"Show how every provider and model is doing."`
 	Usage    usageCommand     `cmd:"" help:"Show what was used and what it cost."`
 	Top      topCommand       `cmd:"" help:"Watch health and usage, live."`

@@ -119,7 +119,7 @@ func (c *providerSet) Run(ctx context.Context, street Street) error {
 
 func (c *providerSet) wanted(current *adminv1.Provider, street Street) (*adminv1.Provider, error) {
 	if c.File == "" {
-		return current, apply(current, c.Settings)
+		return current, apply(current, "a provider", c.Settings)
 	}
 	text, err := readFile(c.File, street)
 	if err != nil {
@@ -140,9 +140,9 @@ func readFile(name string, street Street) ([]byte, error) {
 	return os.ReadFile(name)
 }
 
-// apply puts name=value settings over a provider. A value is JSON where the field is not text.
-func apply(provider *adminv1.Provider, settings []string) error {
-	fields := provider.ProtoReflect().Descriptor().Fields()
+// apply puts name=value settings over a message. A value is JSON where the field is not text.
+func apply(onto proto.Message, what string, settings []string) error {
+	fields := onto.ProtoReflect().Descriptor().Fields()
 	for _, setting := range settings {
 		name, value, ok := strings.Cut(setting, "=")
 		if !ok {
@@ -150,9 +150,9 @@ func apply(provider *adminv1.Provider, settings []string) error {
 		}
 		field := fields.ByName(protoreflect.Name(name))
 		if field == nil {
-			return fmt.Errorf("a provider has no setting %q", name)
+			return fmt.Errorf("%s has no setting %q", what, name)
 		}
-		provider.ProtoReflect().Clear(field)
+		onto.ProtoReflect().Clear(field)
 		if value == "" {
 			continue
 		}
@@ -163,11 +163,11 @@ func apply(provider *adminv1.Provider, settings []string) error {
 			}
 			value = string(quoted)
 		}
-		one := &adminv1.Provider{}
+		one := onto.ProtoReflect().New().Interface()
 		if err := protojson.Unmarshal(fmt.Appendf(nil, "{%q: %s}", name, value), one); err != nil {
 			return fmt.Errorf("setting %q does not take %s", name, value)
 		}
-		proto.Merge(provider, one)
+		proto.Merge(onto, one)
 	}
 	return nil
 }

@@ -2133,9 +2133,11 @@ type Heartbeat struct {
 	StalenessMs uint32 `protobuf:"varint,11,opt,name=staleness_ms,json=stalenessMs,proto3" json:"staleness_ms,omitempty"`
 	InFlight    uint32 `protobuf:"varint,12,opt,name=in_flight,json=inFlight,proto3" json:"in_flight,omitempty"`
 	// source is where the node's table came from: "bus", "disk" or "none".
-	Source        string `protobuf:"bytes,13,opt,name=source,proto3" json:"source,omitempty"`
-	Address       string `protobuf:"bytes,14,opt,name=address,proto3" json:"address,omitempty"`
-	Draining      bool   `protobuf:"varint,15,opt,name=draining,proto3" json:"draining,omitempty"`
+	Source   string `protobuf:"bytes,13,opt,name=source,proto3" json:"source,omitempty"`
+	Address  string `protobuf:"bytes,14,opt,name=address,proto3" json:"address,omitempty"`
+	Draining bool   `protobuf:"varint,15,opt,name=draining,proto3" json:"draining,omitempty"`
+	// limits are those that are used most at this node, 128 at most.
+	Limits        []*LimitSign `protobuf:"bytes,16,rep,name=limits,proto3" json:"limits,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2275,6 +2277,110 @@ func (x *Heartbeat) GetDraining() bool {
 	return false
 }
 
+func (x *Heartbeat) GetLimits() []*LimitSign {
+	if x != nil {
+		return x.Limits
+	}
+	return nil
+}
+
+// LimitSign is one limit as one node sees it.
+type LimitSign struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// scope as in provider/zai; what as in in_flight.
+	Scope string `protobuf:"bytes,1,opt,name=scope,proto3" json:"scope,omitempty"`
+	What  string `protobuf:"bytes,2,opt,name=what,proto3" json:"what,omitempty"`
+	// limit of the whole cluster; money is in billionths of a dollar.
+	Limit int64 `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"`
+	// in_use are the node's requests in flight, or what it has spent in the period.
+	InUse int64 `protobuf:"varint,4,opt,name=in_use,json=inUse,proto3" json:"in_use,omitempty"`
+	// left is what no node has drawn, as the node heard last.
+	Left          int64  `protobuf:"varint,5,opt,name=left,proto3" json:"left,omitempty"`
+	Beyond        int64  `protobuf:"varint,6,opt,name=beyond,proto3" json:"beyond,omitempty"`
+	Refused       uint64 `protobuf:"varint,7,opt,name=refused,proto3" json:"refused,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LimitSign) Reset() {
+	*x = LimitSign{}
+	mi := &file_aimux_table_v1_table_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LimitSign) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LimitSign) ProtoMessage() {}
+
+func (x *LimitSign) ProtoReflect() protoreflect.Message {
+	mi := &file_aimux_table_v1_table_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LimitSign.ProtoReflect.Descriptor instead.
+func (*LimitSign) Descriptor() ([]byte, []int) {
+	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *LimitSign) GetScope() string {
+	if x != nil {
+		return x.Scope
+	}
+	return ""
+}
+
+func (x *LimitSign) GetWhat() string {
+	if x != nil {
+		return x.What
+	}
+	return ""
+}
+
+func (x *LimitSign) GetLimit() int64 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *LimitSign) GetInUse() int64 {
+	if x != nil {
+		return x.InUse
+	}
+	return 0
+}
+
+func (x *LimitSign) GetLeft() int64 {
+	if x != nil {
+		return x.Left
+	}
+	return 0
+}
+
+func (x *LimitSign) GetBeyond() int64 {
+	if x != nil {
+		return x.Beyond
+	}
+	return 0
+}
+
+func (x *LimitSign) GetRefused() uint64 {
+	if x != nil {
+		return x.Refused
+	}
+	return 0
+}
+
 // Nack is why a node did not take a revision.
 type Nack struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
@@ -2287,7 +2393,7 @@ type Nack struct {
 
 func (x *Nack) Reset() {
 	*x = Nack{}
-	mi := &file_aimux_table_v1_table_proto_msgTypes[21]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2299,7 +2405,7 @@ func (x *Nack) String() string {
 func (*Nack) ProtoMessage() {}
 
 func (x *Nack) ProtoReflect() protoreflect.Message {
-	mi := &file_aimux_table_v1_table_proto_msgTypes[21]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2312,7 +2418,7 @@ func (x *Nack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Nack.ProtoReflect.Descriptor instead.
 func (*Nack) Descriptor() ([]byte, []int) {
-	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{21}
+	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Nack) GetConfigRevision() uint64 {
@@ -2351,7 +2457,7 @@ type Suspect struct {
 
 func (x *Suspect) Reset() {
 	*x = Suspect{}
-	mi := &file_aimux_table_v1_table_proto_msgTypes[22]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2363,7 +2469,7 @@ func (x *Suspect) String() string {
 func (*Suspect) ProtoMessage() {}
 
 func (x *Suspect) ProtoReflect() protoreflect.Message {
-	mi := &file_aimux_table_v1_table_proto_msgTypes[22]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2376,7 +2482,7 @@ func (x *Suspect) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Suspect.ProtoReflect.Descriptor instead.
 func (*Suspect) Descriptor() ([]byte, []int) {
-	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{22}
+	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Suspect) GetCluster() string {
@@ -2436,7 +2542,7 @@ type ExplainRequest struct {
 
 func (x *ExplainRequest) Reset() {
 	*x = ExplainRequest{}
-	mi := &file_aimux_table_v1_table_proto_msgTypes[23]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2448,7 +2554,7 @@ func (x *ExplainRequest) String() string {
 func (*ExplainRequest) ProtoMessage() {}
 
 func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_aimux_table_v1_table_proto_msgTypes[23]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2461,7 +2567,7 @@ func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainRequest.ProtoReflect.Descriptor instead.
 func (*ExplainRequest) Descriptor() ([]byte, []int) {
-	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{23}
+	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ExplainRequest) GetProtocol() string {
@@ -2522,7 +2628,7 @@ type Explanation struct {
 
 func (x *Explanation) Reset() {
 	*x = Explanation{}
-	mi := &file_aimux_table_v1_table_proto_msgTypes[24]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2534,7 +2640,7 @@ func (x *Explanation) String() string {
 func (*Explanation) ProtoMessage() {}
 
 func (x *Explanation) ProtoReflect() protoreflect.Message {
-	mi := &file_aimux_table_v1_table_proto_msgTypes[24]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2547,7 +2653,7 @@ func (x *Explanation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Explanation.ProtoReflect.Descriptor instead.
 func (*Explanation) Descriptor() ([]byte, []int) {
-	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{24}
+	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Explanation) GetNode() string {
@@ -2696,7 +2802,7 @@ type Considered struct {
 
 func (x *Considered) Reset() {
 	*x = Considered{}
-	mi := &file_aimux_table_v1_table_proto_msgTypes[25]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2708,7 +2814,7 @@ func (x *Considered) String() string {
 func (*Considered) ProtoMessage() {}
 
 func (x *Considered) ProtoReflect() protoreflect.Message {
-	mi := &file_aimux_table_v1_table_proto_msgTypes[25]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2721,7 +2827,7 @@ func (x *Considered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Considered.ProtoReflect.Descriptor instead.
 func (*Considered) Descriptor() ([]byte, []int) {
-	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{25}
+	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Considered) GetProvider() string {
@@ -3010,7 +3116,7 @@ const file_aimux_table_v1_table_proto_rawDesc = "" +
 	"\n" +
 	"credential\x18\b \x01(\tR\n" +
 	"credential\x12\x17\n" +
-	"\aspan_id\x18\t \x01(\tR\x06spanId\"\xd4\x03\n" +
+	"\aspan_id\x18\t \x01(\tR\x06spanId\"\x87\x04\n" +
 	"\tHeartbeat\x12\x18\n" +
 	"\acluster\x18\x01 \x01(\tR\acluster\x12\x12\n" +
 	"\x04node\x18\x02 \x01(\tR\x04node\x12\x12\n" +
@@ -3029,7 +3135,16 @@ const file_aimux_table_v1_table_proto_rawDesc = "" +
 	"\tin_flight\x18\f \x01(\rR\binFlight\x12\x16\n" +
 	"\x06source\x18\r \x01(\tR\x06source\x12\x18\n" +
 	"\aaddress\x18\x0e \x01(\tR\aaddress\x12\x1a\n" +
-	"\bdraining\x18\x0f \x01(\bR\bdraining\"[\n" +
+	"\bdraining\x18\x0f \x01(\bR\bdraining\x121\n" +
+	"\x06limits\x18\x10 \x03(\v2\x19.aimux.table.v1.LimitSignR\x06limits\"\xa8\x01\n" +
+	"\tLimitSign\x12\x14\n" +
+	"\x05scope\x18\x01 \x01(\tR\x05scope\x12\x12\n" +
+	"\x04what\x18\x02 \x01(\tR\x04what\x12\x14\n" +
+	"\x05limit\x18\x03 \x01(\x03R\x05limit\x12\x15\n" +
+	"\x06in_use\x18\x04 \x01(\x03R\x05inUse\x12\x12\n" +
+	"\x04left\x18\x05 \x01(\x03R\x04left\x12\x16\n" +
+	"\x06beyond\x18\x06 \x01(\x03R\x06beyond\x12\x18\n" +
+	"\arefused\x18\a \x01(\x04R\arefused\"[\n" +
 	"\x04Nack\x12'\n" +
 	"\x0fconfig_revision\x18\x01 \x01(\x04R\x0econfigRevision\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x12\n" +
@@ -3110,7 +3225,7 @@ func file_aimux_table_v1_table_proto_rawDescGZIP() []byte {
 }
 
 var file_aimux_table_v1_table_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_aimux_table_v1_table_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_aimux_table_v1_table_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_aimux_table_v1_table_proto_goTypes = []any{
 	(State)(0),             // 0: aimux.table.v1.State
 	(*Header)(nil),         // 1: aimux.table.v1.Header
@@ -3134,12 +3249,13 @@ var file_aimux_table_v1_table_proto_goTypes = []any{
 	(*ProbeGrant)(nil),     // 19: aimux.table.v1.ProbeGrant
 	(*Transition)(nil),     // 20: aimux.table.v1.Transition
 	(*Heartbeat)(nil),      // 21: aimux.table.v1.Heartbeat
-	(*Nack)(nil),           // 22: aimux.table.v1.Nack
-	(*Suspect)(nil),        // 23: aimux.table.v1.Suspect
-	(*ExplainRequest)(nil), // 24: aimux.table.v1.ExplainRequest
-	(*Explanation)(nil),    // 25: aimux.table.v1.Explanation
-	(*Considered)(nil),     // 26: aimux.table.v1.Considered
-	nil,                    // 27: aimux.table.v1.ExplainRequest.HeadersEntry
+	(*LimitSign)(nil),      // 22: aimux.table.v1.LimitSign
+	(*Nack)(nil),           // 23: aimux.table.v1.Nack
+	(*Suspect)(nil),        // 24: aimux.table.v1.Suspect
+	(*ExplainRequest)(nil), // 25: aimux.table.v1.ExplainRequest
+	(*Explanation)(nil),    // 26: aimux.table.v1.Explanation
+	(*Considered)(nil),     // 27: aimux.table.v1.Considered
+	nil,                    // 28: aimux.table.v1.ExplainRequest.HeadersEntry
 }
 var file_aimux_table_v1_table_proto_depIdxs = []int32{
 	1,  // 0: aimux.table.v1.Config.header:type_name -> aimux.table.v1.Header
@@ -3171,17 +3287,18 @@ var file_aimux_table_v1_table_proto_depIdxs = []int32{
 	0,  // 26: aimux.table.v1.Transition.from:type_name -> aimux.table.v1.State
 	0,  // 27: aimux.table.v1.Transition.to:type_name -> aimux.table.v1.State
 	1,  // 28: aimux.table.v1.Heartbeat.applied:type_name -> aimux.table.v1.Header
-	22, // 29: aimux.table.v1.Heartbeat.nack:type_name -> aimux.table.v1.Nack
-	0,  // 30: aimux.table.v1.Suspect.state:type_name -> aimux.table.v1.State
-	27, // 31: aimux.table.v1.ExplainRequest.headers:type_name -> aimux.table.v1.ExplainRequest.HeadersEntry
-	1,  // 32: aimux.table.v1.Explanation.table:type_name -> aimux.table.v1.Header
-	26, // 33: aimux.table.v1.Explanation.candidates:type_name -> aimux.table.v1.Considered
-	0,  // 34: aimux.table.v1.Considered.state:type_name -> aimux.table.v1.State
-	35, // [35:35] is the sub-list for method output_type
-	35, // [35:35] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	23, // 29: aimux.table.v1.Heartbeat.nack:type_name -> aimux.table.v1.Nack
+	22, // 30: aimux.table.v1.Heartbeat.limits:type_name -> aimux.table.v1.LimitSign
+	0,  // 31: aimux.table.v1.Suspect.state:type_name -> aimux.table.v1.State
+	28, // 32: aimux.table.v1.ExplainRequest.headers:type_name -> aimux.table.v1.ExplainRequest.HeadersEntry
+	1,  // 33: aimux.table.v1.Explanation.table:type_name -> aimux.table.v1.Header
+	27, // 34: aimux.table.v1.Explanation.candidates:type_name -> aimux.table.v1.Considered
+	0,  // 35: aimux.table.v1.Considered.state:type_name -> aimux.table.v1.State
+	36, // [36:36] is the sub-list for method output_type
+	36, // [36:36] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_aimux_table_v1_table_proto_init() }
@@ -3195,7 +3312,7 @@ func file_aimux_table_v1_table_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_aimux_table_v1_table_proto_rawDesc), len(file_aimux_table_v1_table_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   27,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

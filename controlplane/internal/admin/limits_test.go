@@ -1,0 +1,76 @@
+package admin_test
+
+import (
+	"net/http"
+	"testing"
+
+	"connectrpc.com/connect"
+
+	adminv1 "github.com/aimux/aimux/proto/gen/aimux/admin/v1"
+	"github.com/aimux/aimux/proto/gen/aimux/admin/v1/adminv1connect"
+	tablev1 "github.com/aimux/aimux/proto/gen/aimux/table/v1"
+)
+
+// TestUsesAreThoseOfAllNodes adds up what live nodes tell, puts the fullest first, and shows each scope its own.
+func TestUsesAreThoseOfAllNodes(t *testing.T) {
+	url, board := serve(t)
+	view := full()
+	view.Document.Catalog = &adminv1.Catalog{Limits: &adminv1.Limits{RequestsPerMinute: new(uint32(100))}, Providers: map[string]*adminv1.Provider{
+		"p": {MaxConcurrentRequests: new(uint32(10)), LimitsPerKey: &adminv1.Limits{DollarsPerDay: new(5.0)}},
+	}}
+	beat := func(live bool, signs ...*tablev1.LimitSign) *adminv1.NodeEntry {
+		return &adminv1.NodeEntry{Live: live, Heartbeat: &tablev1.Heartbeat{Limits: signs}}
+	}
+	view.Nodes = []*adminv1.NodeEntry{
+		beat(true, &tablev1.LimitSign{Scope: "provider/p", What: "in_flight", Limit: 10, InUse: 3, Refused: 2}, &tablev1.LimitSign{Scope: "all", What: "requests", Limit: 100, Left: 40}),
+		beat(true, &tablev1.LimitSign{Scope: "provider/p", What: "in_flight", Limit: 10, InUse: 2, Beyond: 2, Refused: 5}, &tablev1.LimitSign{Scope: "all", What: "requests", Limit: 100, Left: 30},
+			&tablev1.LimitSign{Scope: "provider/p/key/fp", What: "dollars_per_day", Limit: 5e9, InUse: 5e8, Left: 1e9}),
+		beat(false, &tablev1.LimitSign{Scope: "provider/p", What: "in_flight", Limit: 10, InUse: 9}),
+	}
+	board.put(view)
+	api := adminv1connect.NewLimitServiceClient(http.DefaultClient, url)
+	uses, err := api.ListUses(t.Context(), connect.NewRequest(&adminv1.ListUsesRequest{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []*adminv1.LimitUse{
+		{Scope: "provider/p/key/fp", What: "dollars_per_day", Limit: 5, Used: 4},
+		{Scope: "all", What: "requests", Limit: 100, Used: 70},
+		{Scope: "provider/p", What: "in_flight", Limit: 10, Used: 5, Beyond: 2, Refused: 7},
+	} {
+		if got := uses.Msg.GetUses()[i]; got.String() != want.String() {
+			t.Errorf("%v, want %v", got, want)
+		}
+	}
+	if one, err := api.ListUses(t.Context(), connect.NewRequest(&adminv1.ListUsesRequest{Scope: "provider/", Top: 1})); err != nil || len(one.Msg.GetUses()) != 1 || one.Msg.GetUses()[0].GetScope() != "provider/p/key/fp" {
+		t.Errorf("%v %v", one.Msg, err)
+	}
+	list, err := api.ListLimits(t.Context(), connect.NewRequest(&adminv1.ListLimitsRequest{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var scopes []string
+	for _, entry := range list.Msg.GetLimits() {
+		scopes = append(scopes, entry.GetScope())
+		if len(entry.GetUses()) != 1 {
+			t.Errorf("%s: %v", entry.GetScope(), entry.GetUses())
+		}
+	}
+	if len(scopes) != 3 || scopes[2] != "provider/p/keys" {
+		t.Errorf("%q", scopes)
+	}
+	for _, ask := range []func() error{
+		func() error {
+			_, err := api.GetLimit(t.Context(), connect.NewRequest(&adminv1.GetLimitRequest{Scope: "provider/none"}))
+			return err
+		},
+		func() error {
+			_, err := api.SetLimit(t.Context(), connect.NewRequest(&adminv1.SetLimitRequest{Scope: "all"}))
+			return err
+		},
+	} {
+		if err := ask(); connect.CodeOf(err) != connect.CodeNotFound && connect.CodeOf(err) != connect.CodeInvalidArgument {
+			t.Errorf("%v", err)
+		}
+	}
+}
