@@ -17,6 +17,7 @@ func Main(ctx context.Context, args []string, lookupEnv func(string) (string, bo
 	line.Text(&cfg.Admin, "admin", adminDefault, "where the admin API listens")
 	line.Text(&hosts, "admin-hosts", "", "host names of the admin API, comma-separated")
 	line.Truth(&cfg.AdminOpen, "admin-open", "let the admin API listen beyond loopback, without access control")
+	line.Text(&cfg.Debug, "debug", "", "where profiles and the log's level are; empty means nowhere")
 	line.Text(&cfg.Data, "data", "", "directory for what this replica remembers")
 	line.Text(&cfg.File, "config", "", "the operator's catalog, JSON or YAML, watched")
 	return line.Main(args, func(who command.Party) error {
@@ -24,7 +25,7 @@ func Main(ctx context.Context, args []string, lookupEnv func(string) (string, bo
 		if hosts != "" {
 			cfg.AdminHosts = strings.Split(strings.ToLower(hosts), ",")
 		}
-		return Run(ctx, cfg, Deps{Bus: who.Bus, Log: who.Log, LookupEnv: lookupEnv, Ready: func(addr string) {
+		return Run(ctx, cfg, Deps{Bus: who.Bus, Log: who.Log, Level: who.Level, LookupEnv: lookupEnv, Ready: func(addr string) {
 			who.Log.Info("control plane is ready", "id", cfg.ID, "admin", "http://"+addr)
 		}})
 	})

@@ -12,7 +12,7 @@
 //	  └─ writes ─► keeper ─► store ─► (watch)
 //	source ───────► (file edits, or the first catalog)
 //
-//	+ the trace exporter's 1, if there is a collector
+//	+ 1 debug listener, if there is an address for it; + the trace exporter's 1, if there is a collector
 package controlplane
 
 import (
@@ -53,6 +53,8 @@ type Config struct {
 	AdminOpen bool
 	// AdminHosts are the listener's names besides addresses and names without a dot; "*" allows all.
 	AdminHosts []string
+	// Debug is the address of the debug listener, which has no access control; empty means none.
+	Debug string
 	// Data is the directory of what this replica remembers; empty means that it remembers nothing.
 	Data string
 	// File is the operator's catalog, JSON or YAML, watched; empty means none. What changes in it, of routing, auth and each
@@ -72,6 +74,8 @@ type Deps struct {
 	// Bus is connected under the same names; it must outlive Run.
 	Bus *bus.Bus
 	Log *slog.Logger
+	// Level is the log's, for changing it at run time over the debug listener; nil means that it stays.
+	Level *slog.LevelVar
 	// Listener is the admin API's, closed by Run; nil means that Run listens on Config.Admin.
 	Listener net.Listener
 	// LookupEnv finds what env: keys name; nil means the process's environment. It should find the same on every replica.
@@ -206,6 +210,10 @@ func (r *replica) run(ctx context.Context) error {
 		defer stop()
 		serving = admin.Serve(ctx, r.listener, r.handler())
 	})
+	if err := r.debug(ctx, &all); err != nil {
+		serving = err
+		stop()
+	}
 	stopConfig := r.ready(ctx)
 	all.Wait()
 	stopConfig()
@@ -214,6 +222,23 @@ func (r *replica) run(ctx context.Context) error {
 	defer cancel()
 	r.tracer.Close(last)
 	return serving
+}
+
+// debug starts the debug listener, if there is an address for it.
+func (r *replica) debug(ctx context.Context, all *sync.WaitGroup) error {
+	if r.cfg.Debug == "" {
+		return nil
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", r.cfg.Debug)
+	if err != nil {
+		return fmt.Errorf("--debug %s: %w", r.cfg.Debug, err)
+	}
+	all.Go(func() {
+		if err := telemetry.Debug(ctx, listener, telemetry.DebugDeps{Metrics: r.metrics, Level: r.deps.Level}); err != nil {
+			r.deps.Log.Error("no more debug pages", "error", err)
+		}
+	})
+	return nil
 }
 
 // handler is the admin API over this replica.

@@ -76,6 +76,8 @@ type loop struct {
 	// snapshots takes the fleet's memory to the disk; a full channel means that the disk is slow, and the next one will do.
 	snapshots chan<- []byte
 	steps     *telemetry.Histogram
+	spreads   *telemetry.Histogram
+	changes   *telemetry.Counters
 	tracer    *telemetry.Tracer
 	// published counts the messages that went out, by kind; read by metrics.
 	healthsOut, configsOut atomic.Uint64
@@ -222,6 +224,7 @@ func (l *loop) step(now time.Time) {
 	l.decision = l.fleet.Step(now, l.led)
 	for _, t := range l.decision.Transitions {
 		l.log.Info("health", "provider", t.GetProvider(), "model", t.GetModel(), "from", stateName(t.GetFrom()), "to", stateName(t.GetTo()), "reason", t.GetReason(), "trace_id", t.GetTraceId())
+		l.changes.With(t.GetProvider(), t.GetModel(), stateName(t.GetTo())).Add(1)
 	}
 	l.remember(now, l.decision.Transitions)
 	if l.led && l.decision.Changed || l.mustSpeak(now) {
@@ -261,7 +264,7 @@ func (l *loop) heard(now time.Time, beat *tablev1.Heartbeat) {
 	l.lead.Outbid(now, beat.GetApplied().GetEpoch())
 	l.changeLead(now)
 	l.fleet.Heard(now, beat)
-	l.stale = l.roster.heard(now, beat) || l.stale
+	l.stale = l.roster.heard(now, beat, l.spreads) || l.stale
 }
 
 // hear takes another replica's claim to the lead.

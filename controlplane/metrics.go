@@ -3,6 +3,9 @@ package controlplane
 import (
 	"strconv"
 
+	"github.com/aimux/aimux/controlplane/internal/admin"
+	adminv1 "github.com/aimux/aimux/proto/gen/aimux/admin/v1"
+	tablev1 "github.com/aimux/aimux/proto/gen/aimux/table/v1"
 	"github.com/aimux/aimux/shared/bus"
 	"github.com/aimux/aimux/shared/telemetry"
 )
@@ -13,6 +16,9 @@ var stepBounds = []float64{.00005, .0001, .00025, .0005, .001, .0025, .005, .01,
 // measure registers what Prometheus scrapes.
 func (r *replica) measure() {
 	m := r.metrics
+	r.loop.changes = m.Counters("aimux_controlplane_transitions_total", "Changes of the cluster's view that this replica decided, by the state that they came to.", "provider", "model", "to")
+	r.loop.spreads = m.Histograms("aimux_controlplane_convergence_duration_seconds", "Time from a revision's publishing to each node's ACK.",
+		[]float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 30}).With()
 	r.loop.steps = m.Histograms("aimux_controlplane_step_seconds", "Time of one step of the loop.", stepBounds).With()
 	gauge := func(name, help string, read func() float64) {
 		m.Read(telemetry.Reading{Name: name, Help: help, Read: func(give func(float64, ...string)) { give(read()) }})
@@ -47,6 +53,8 @@ func (r *replica) measure() {
 			}
 		},
 	})
+	r.measureHealth()
+	r.measureLoss()
 	m.Read(telemetry.Reading{
 		Name: "aimux_controlplane_published_total", Help: "Messages of the leader.", Counter: true, Labels: []string{"kind"},
 		Read: func(give func(float64, ...string)) {
@@ -60,6 +68,91 @@ func (r *replica) measure() {
 			return 1
 		}
 		return 0
+	})
+}
+
+// measureHealth registers the cluster's view of every target, and of all together.
+func (r *replica) measureHealth() {
+	labels := []string{"provider", "model"}
+	for _, f := range []struct {
+		name, help string
+		value      func(t *tablev1.TargetHealth) float64
+	}{
+		{"aimux_controlplane_target_state", "The cluster's view, model being empty for the provider as a whole: 0 healthy, 1 degraded, 2 unhealthy, 3 open, 4 half open.", func(t *tablev1.TargetHealth) float64 { return float64(max(t.GetState(), 1) - 1) }},
+		{"aimux_controlplane_target_weight", "Share of the configured weight that the target gets now.", func(t *tablev1.TargetHealth) float64 { return float64(t.GetWeightPpm()) / 1e6 }},
+		{"aimux_controlplane_target_success_ratio", "Share of attempts that succeeded lately; 0 also where none was made.", func(t *tablev1.TargetHealth) float64 { return float64(t.GetSuccessPpm()) / 1e6 }},
+		{"aimux_controlplane_target_first_token_seconds", "Estimate of the time to the first token over all nodes; 0 where none is known.", func(t *tablev1.TargetHealth) float64 { return float64(t.GetFirstTokenMs()) / 1e3 }},
+		{"aimux_controlplane_target_in_flight", "Attempts under way over all nodes.", func(t *tablev1.TargetHealth) float64 { return float64(t.GetInFlight()) }},
+	} {
+		r.metrics.Read(telemetry.Reading{Name: f.name, Help: f.help, Labels: labels, Read: func(give func(float64, ...string)) {
+			view, _ := r.board.View()
+			for _, t := range view.Health.GetTargets() {
+				if t.GetCredential() == "" {
+					give(f.value(t), t.GetProvider(), t.GetModel())
+				}
+			}
+		}})
+	}
+	r.metrics.Read(telemetry.Reading{
+		Name: "aimux_controlplane_capacity_ratio", Help: "Share of all providers' configured capacity that health leaves in use, the fallback left out.",
+		Read: func(give func(float64, ...string)) {
+			view, _ := r.board.View()
+			if share, any := capacity(view); any {
+				give(share)
+			}
+		},
+	})
+	r.metrics.Read(telemetry.Reading{
+		Name: "aimux_controlplane_nodes_refusing", Help: "Live nodes that refuse the newest revision.",
+		Read: func(give func(float64, ...string)) {
+			view, _ := r.board.View()
+			n := 0
+			for _, node := range view.Nodes {
+				if node.GetLive() && node.GetHeartbeat().GetNack() != nil {
+					n++
+				}
+			}
+			give(float64(n))
+		},
+	})
+}
+
+// capacity is the share of what all providers could take together that health leaves in use. One without a cap counts like any other.
+func capacity(view *admin.View) (share float64, any bool) {
+	weights := map[string]float64{}
+	for _, t := range view.Health.GetTargets() {
+		if t.GetModel() == "" && t.GetCredential() == "" {
+			weights[t.GetProvider()] = float64(t.GetWeightPpm()) / 1e6
+		}
+	}
+	var all, left float64
+	for _, p := range view.Config.GetProviders() {
+		weight, known := weights[p.GetId()]
+		if !p.GetEnabled() || p.GetFallback() || !known {
+			continue
+		}
+		size := float64(max(p.GetMaxConcurrentRequests(), 1))
+		all, left = all+size, left+size*weight
+	}
+	if all == 0 {
+		return 0, false
+	}
+	return left / all, true
+}
+
+// measureLoss registers what of the nodes' reports did not come.
+func (r *replica) measureLoss() {
+	counter := func(name, help string, read func(*adminv1.ListRequestsResponse) uint64) {
+		r.metrics.Read(telemetry.Reading{Name: name, Help: help, Counter: true, Read: func(give func(float64, ...string)) {
+			give(float64(read(r.loop.tail.list(^uint64(0), 1))))
+		}})
+	}
+	counter("aimux_controlplane_requests_total", "Requests of all nodes that this replica has heard of.", (*adminv1.ListRequestsResponse).GetLast)
+	counter("aimux_controlplane_requests_failed_total", "Requests of all nodes that should have been answered and were not.", (*adminv1.ListRequestsResponse).GetFailed)
+	counter("aimux_controlplane_records_unreported_total", "Requests that nodes had no room to report.", (*adminv1.ListRequestsResponse).GetUnreported)
+	r.metrics.Read(telemetry.Reading{
+		Name: "aimux_controlplane_batches_missed_total", Help: "Batches of outcomes that nodes sent and this replica did not get.", Counter: true,
+		Read: func(give func(float64, ...string)) { give(float64(r.loop.tail.missed())) },
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 
 	adminv1 "github.com/aimux/aimux/proto/gen/aimux/admin/v1"
 	tablev1 "github.com/aimux/aimux/proto/gen/aimux/table/v1"
+	"github.com/aimux/aimux/shared/telemetry"
 )
 
 const (
@@ -48,8 +49,9 @@ func (r *roster) published(now time.Time, revision uint64) {
 	}
 }
 
-// heard takes a heartbeat. It answers whether the node stands differently than before, as far as anybody may wait for.
-func (r *roster) heard(now time.Time, beat *tablev1.Heartbeat) (changed bool) {
+// heard takes a heartbeat, and gives acks the time that each new ACK took. It answers whether the node stands differently than before, as far
+// as anybody may wait for.
+func (r *roster) heard(now time.Time, beat *tablev1.Heartbeat, acks *telemetry.Histogram) (changed bool) {
 	before := r.nodes[beat.GetNode()]
 	switch {
 	case before == nil && len(r.nodes) >= nodesMax:
@@ -63,6 +65,9 @@ func (r *roster) heard(now time.Time, beat *tablev1.Heartbeat) (changed bool) {
 		if s.revision <= beat.GetApplied().GetConfigRevision() && !s.acked[beat.GetNode()] {
 			s.acked[beat.GetNode()] = true
 			s.lastAck = max(s.lastAck, now.Sub(s.published))
+			if before != nil { // a node that has just started was not there to be told
+				acks.Observe(now.Sub(s.published))
+			}
 			changed = true
 		}
 	}

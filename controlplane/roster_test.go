@@ -23,12 +23,12 @@ func beat(node string, boot, applied uint64) *tablev1.Heartbeat {
 func TestConvergenceIsFromPublishingToTheLastAck(t *testing.T) {
 	r := newRoster()
 	at := func(ms int) time.Time { return dawn.Add(time.Duration(ms) * time.Millisecond) }
-	r.heard(at(0), beat("a", 1, 0))
-	r.heard(at(0), beat("b", 1, 0))
+	r.heard(at(0), beat("a", 1, 0), nil)
+	r.heard(at(0), beat("b", 1, 0), nil)
 	r.published(at(10), 7)
 	r.published(at(20), 9)
-	r.heard(at(12), beat("a", 1, 7))
-	r.heard(at(25), beat("b", 1, 9)) // skipped 7: a later revision is as good
+	r.heard(at(12), beat("a", 1, 7), nil)
+	r.heard(at(25), beat("b", 1, 9), nil) // skipped 7: a later revision is as good
 	all := r.convergence(at(30))
 	for i, want := range []string{"7: 2 of 2 after 15000 us", "9: 1 of 2 after 5000 us"} {
 		c := all[i]
@@ -43,14 +43,14 @@ func TestConvergenceIsFromPublishingToTheLastAck(t *testing.T) {
 
 func TestANodeIsDeadAfterThreeSecondsAndForgottenLater(t *testing.T) {
 	r := newRoster()
-	r.heard(dawn, beat("a", 5, 0))
+	r.heard(dawn, beat("a", 5, 0), nil)
 	if r.list(dawn.Add(2999*time.Millisecond), nil)[0].GetLive() != true || r.list(dawn.Add(3*time.Second), nil)[0].GetLive() {
 		t.Error("not dead at 3 s")
 	}
-	if r.heard(dawn.Add(time.Second), beat("a", 4, 0)); r.nodes["a"].beat.GetBoot() != 5 {
+	if r.heard(dawn.Add(time.Second), beat("a", 4, 0), nil); r.nodes["a"].beat.GetBoot() != 5 {
 		t.Error("the last words of an earlier process count")
 	}
-	if r.heard(dawn.Add(10*time.Second), beat("a", 4, 0)); r.nodes["a"].beat.GetBoot() != 4 {
+	if r.heard(dawn.Add(10*time.Second), beat("a", 4, 0), nil); r.nodes["a"].beat.GetBoot() != 4 {
 		t.Error("a node whose clock was set back is ignored for ever")
 	}
 	if r.forget(dawn.Add(20 * time.Minute)); len(r.nodes) != 0 {
@@ -61,7 +61,7 @@ func TestANodeIsDeadAfterThreeSecondsAndForgottenLater(t *testing.T) {
 func TestTheRosterIsBounded(t *testing.T) {
 	r := newRoster()
 	for i := range nodesMax + 10 {
-		r.heard(dawn, beat(fmt.Sprint(i), 1, 0))
+		r.heard(dawn, beat(fmt.Sprint(i), 1, 0), nil)
 	}
 	for i := range revisionsMax + 10 {
 		r.published(dawn, uint64(i+1))

@@ -20,6 +20,7 @@ type tail struct {
 
 	mu     sync.Mutex // protects below
 	ring   []*outcomev1.Record
+	lost   uint64 // batches whose number was passed over
 	last   uint64 // how many there have been; the latest stands in the ring at (last-1) % tailMax
 	failed uint64
 	nodes  map[string]*told
@@ -49,6 +50,9 @@ func (t *tail) observe(b *outcomev1.Batch) {
 	case b.GetBoot() < node.boot || b.GetSeq() <= node.seq:
 		return
 	}
+	if node.seq > 0 {
+		t.lost += b.GetSeq() - node.seq - 1
+	}
 	node.seq, node.dropped = b.GetSeq(), max(node.dropped, b.GetRecordsDropped())
 	for _, r := range b.GetRecords() {
 		if ours(r.GetFault()) {
@@ -71,6 +75,13 @@ func ours(name string) bool {
 	}
 	status := kind.Rule().Status
 	return !known || status >= http.StatusInternalServerError || status == http.StatusTooManyRequests
+}
+
+// missed is how many batches nodes sent that were not heard, or came too late to be told.
+func (t *tail) missed() uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.lost
 }
 
 // list answers with what has come after a number that list gave before.

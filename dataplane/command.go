@@ -17,10 +17,10 @@ func Main(ctx context.Context, args []string, lookupEnv func(string) (string, bo
 	line.Text(&cfg.Debug, "debug", "", "where profiles and debug pages are; empty means nowhere")
 	line.Text(&cfg.Data, "data", "", "directory for the last good table")
 	line.Duration(&cfg.DrainTimeout, "drain-timeout", drainTimeoutDefault, "how long running requests may take once the node is told to stop")
-	line.Truth(&cfg.LogRequests, "log-requests", "one line per request")
+	line.Truth(&cfg.LogRequests, "log-requests", "one line per request; without it at log level debug only")
 	return line.Main(args, func(who command.Party) error {
 		cfg.ID, cfg.Cluster, cfg.Region, cfg.Version, cfg.ClusterKey = who.ID, who.Cluster, who.Region, who.Version, who.ClusterKey
-		return Run(ctx, cfg, Deps{Bus: who.Bus, Log: who.Log, Ready: func(addr string) {
+		return Run(ctx, cfg, Deps{Bus: who.Bus, Log: who.Log, Level: who.Level, Ready: func(addr string) {
 			who.Log.Info("node is ready", "id", cfg.ID, "address", "http://"+addr)
 		}})
 	})

@@ -30,6 +30,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -80,6 +81,8 @@ type Deps struct {
 	// Bus may be nil: then the node lives from its table on disk.
 	Bus *bus.Bus
 	Log *slog.Logger
+	// Level is the log's, for changing it at run time over the debug listener; nil means that it stays.
+	Level *slog.LevelVar
 	// Listener takes the data traffic; nil means Config.Listen.
 	Listener net.Listener
 	// DialRedis replaces the network on the way to Redis, for a store inside this process; nil means the network.
@@ -126,6 +129,7 @@ type node struct {
 	deps     Deps
 	boot     time.Time
 	metrics  *telemetry.Metrics
+	circuits *telemetry.Counters
 	tracer   *telemetry.Tracer
 	ledger   *outcome.Ledger
 	reporter *report.Reporter
@@ -338,6 +342,7 @@ func (n *node) tableChanged(config bool) {
 // circuitChanged tells everybody of a circuit that this node changed by itself.
 func (n *node) circuitChanged(c vitals.Change) {
 	n.ledger.Circuit(outcome.Target{Provider: c.Provider, Model: c.Model}, uint8(c.Reason.To))
+	n.circuits.With(c.Provider, c.Model, strings.ToLower(c.Reason.To.String())).Add(1)
 	n.reporter.Urgent()
 	n.reporter.Suspect(&tablev1.Suspect{Provider: c.Provider, Model: c.Model, State: tablev1.State(c.Reason.To), AtUnixMs: c.AtMs})
 	n.deps.Log.Info("circuit of this node", "provider", c.Provider, "model", c.Model,

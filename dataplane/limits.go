@@ -89,6 +89,7 @@ func (n *node) limitReadings() {
 		{"aimux_limit_leased", "Slots that this node holds by lease.", false, func(s *limit.Sign) float64 { return float64(s.Leased) }},
 		{"aimux_limit_allowance", "Slots that this node goes by: its lease, or without one what the limit's mode says.", false, func(s *limit.Sign) float64 { return float64(s.Allowance) }},
 		{"aimux_limit_stock", "Units that this node has fetched and not used; below zero a debt.", false, func(s *limit.Sign) float64 { return float64(s.Stock) }},
+		{"aimux_limit_left", "Units or billionths of a dollar of the limit that no node had drawn when the store last said.", false, func(s *limit.Sign) float64 { return float64(s.Left) }},
 		{"aimux_limit_block", "Units that this node fetches ahead: by so many it may be over the limit.", false, func(s *limit.Sign) float64 { return float64(s.Block) }},
 		{"aimux_limit_beyond", "Slots that this node may be using although others may have been given them; the sum over all nodes is how far the limit may be exceeded.", false, func(s *limit.Sign) float64 { return float64(s.Beyond) }},
 		{"aimux_limit_refused_total", "Requests and attempts that the limit had no room for.", true, func(s *limit.Sign) float64 { return float64(s.Refused) }},

@@ -24,9 +24,9 @@ func (n *node) debug(ctx context.Context, start func(func(context.Context) error
 		return fmt.Errorf("listening on %q (--debug): %w", n.cfg.Debug, err)
 	}
 	start(func(ctx context.Context) error {
-		return telemetry.Debug(ctx, listener, map[string]telemetry.Page{
-			"/debug/table": n.debugTable, "/debug/why": n.debugWhy, "/debug/limits": n.debugLimits, "/metrics": n.debugMetrics,
-		})
+		return telemetry.Debug(ctx, listener, telemetry.DebugDeps{Metrics: n.metrics, Level: n.deps.Level, Pages: map[string]telemetry.Page{
+			"/debug/table": n.debugTable, "/debug/why": n.debugWhy, "/debug/limits": n.debugLimits,
+		}})
 	})
 	return nil
 }
@@ -38,8 +38,6 @@ func page(v any) (body []byte, contentType string) {
 	}
 	return append(body, '\n'), "application/json"
 }
-
-func (n *node) debugMetrics(map[string][]string) ([]byte, string) { return n.metrics.Text() }
 
 // debugTable says what the node routes by, how old it is and where it came from. It holds no key.
 func (n *node) debugTable(map[string][]string) ([]byte, string) {
@@ -92,6 +90,7 @@ func (n *node) readings() {
 	counter("aimux_batches_sent_total", "Outcome batches sent.", func() uint64 { return n.reporter.Stats().BatchesSent })
 	counter("aimux_batches_unsent_total", "Outcome batches that could not be sent.", func() uint64 { return n.reporter.Stats().BatchesUnsent })
 	counter("aimux_outcomes_overflow_total", "Outcome events of targets beyond the counters' bound.", n.ledger.Overflow)
+	n.circuits = n.metrics.Counters("aimux_circuit_changes_total", "Changes of this node's own circuits, by the state that they came to.", "provider", "model", "to")
 	gauge("aimux_uptime_seconds", "Time since the node's start.", func() float64 { return time.Since(n.boot).Seconds() })
 	n.targetReadings()
 	n.limitReadings()

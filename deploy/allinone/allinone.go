@@ -38,12 +38,16 @@ type Config struct {
 	ClusterKey string
 	// AdminOpen allows an admin address that is not on loopback.
 	AdminOpen bool
-	Version   string
+	// Debug is the address of the node's debug listener; empty means none.
+	Debug   string
+	Version string
 }
 
 // Deps are what the process brings.
 type Deps struct {
 	Log *slog.Logger
+	// Level is the log's, for changing it at run time over the debug listener; nil means that it stays.
+	Level *slog.LevelVar
 	// Ready is called once, when requests are served.
 	Ready func(Addresses)
 }
@@ -97,8 +101,8 @@ func Run(ctx context.Context, cfg Config, deps Deps) error {
 	planes.start("node", func(ctx context.Context, ready func(string)) error {
 		return dataplane.Run(ctx, dataplane.Config{
 			ID: "node-1", Cluster: cluster, Region: cfg.Region, Version: cfg.Version, Data: filepath.Join(cfg.Data, "node-1"), ClusterKey: key,
-			Redis: redisURL,
-		}, dataplane.Deps{Bus: below, Log: deps.Log, Listener: listeners.data, DialRedis: limits.dial, Ready: ready})
+			Redis: redisURL, Debug: cfg.Debug,
+		}, dataplane.Deps{Bus: below, Log: deps.Log, Level: deps.Level, Listener: listeners.data, DialRedis: limits.dial, Ready: ready})
 	})
 	return planes.wait(func() {
 		deps.Ready(Addresses{Data: listeners.data.Addr().String(), Admin: listeners.admin.Addr().String()})

@@ -36,6 +36,8 @@ type Party struct {
 	ClusterKey                   secret.Key
 	Bus                          *bus.Bus
 	Log                          *slog.Logger
+	// Level is the log's, and may be changed at any time.
+	Level *slog.LevelVar
 }
 
 // New begins a command line with the flags that every plane has. id is the default of --id; lookupEnv is os.LookupEnv.
@@ -134,7 +136,7 @@ func (l *Line) join(run func(Party) error) error {
 	p := l.party
 	level := &slog.LevelVar{}
 	level.Set(l.level)
-	p.Version, p.Log = Version(), telemetry.NewLog(l.stderr, level)
+	p.Version, p.Level, p.Log = Version(), level, telemetry.NewLog(l.stderr, level)
 	var err error
 	if p.ClusterKey, err = keyfile.Find(l.key); err != nil {
 		return err

@@ -4,19 +4,32 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/pprof"
 	"slices"
+	"strings"
 	"time"
 )
 
 // Page answers one path of the debug listener with text or JSON. query is the URL's, parsed.
 type Page func(query map[string][]string) (body []byte, contentType string)
 
-// Debug serves profiles, the given pages by path (such as "/debug/table"), and a list of them at "/", until ctx ends. It is for the
-// people who run the process: bind it to loopback.
-func Debug(ctx context.Context, ln net.Listener, pages map[string]Page) error {
+// DebugDeps is what a debug listener shows besides profiles; each may be nil.
+type DebugDeps struct {
+	// Pages by path, such as "/debug/table".
+	Pages map[string]Page
+	// Metrics are at /metrics.
+	Metrics *Metrics
+	// Level of the log: GET /debug/log/level says it, PUT changes it (debug, info, warn or error).
+	Level *slog.LevelVar
+}
+
+// Debug serves profiles, what deps bring, and a list of it at "/", until ctx ends. It is for the people who run the process: bind it to
+// loopback.
+func Debug(ctx context.Context, ln net.Listener, deps DebugDeps) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
@@ -24,7 +37,19 @@ func Debug(ctx context.Context, ln net.Listener, pages map[string]Page) error {
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	paths := []string{"/debug/pprof/"}
-	for path, page := range pages {
+	if deps.Metrics != nil {
+		paths = append(paths, "/metrics")
+		mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
+			body, contentType := deps.Metrics.Text(r.Header.Get("Accept"))
+			w.Header().Set("Content-Type", contentType)
+			_, _ = w.Write(body)
+		})
+	}
+	if deps.Level != nil {
+		paths = append(paths, "/debug/log/level")
+		mux.Handle("/debug/log/level", LevelDoor(deps.Level))
+	}
+	for path, page := range deps.Pages {
 		paths = append(paths, path)
 		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
 			body, contentType := page(r.URL.Query())
@@ -46,4 +71,30 @@ func Debug(ctx context.Context, ln net.Listener, pages map[string]Page) error {
 		return fmt.Errorf("serving the debug listener: %w", err)
 	}
 	return nil
+}
+
+// levelBytesMax bounds what is put into a LevelDoor.
+const levelBytesMax = 16
+
+// LevelDoor shows a log's level to GET, and changes it to what is PUT: debug, info, warn or error.
+func LevelDoor(level *slog.LevelVar) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		switch r.Method {
+		case http.MethodGet:
+		case http.MethodPut:
+			text, _ := io.ReadAll(io.LimitReader(r.Body, levelBytesMax))
+			var wanted slog.Level
+			if err := wanted.UnmarshalText([]byte(strings.TrimSpace(string(text)))); err != nil {
+				http.Error(w, "want debug, info, warn or error", http.StatusBadRequest)
+				return
+			}
+			level.Set(wanted)
+		default:
+			w.Header().Set("Allow", "GET, PUT")
+			http.Error(w, "GET or PUT", http.StatusMethodNotAllowed)
+			return
+		}
+		fmt.Fprintln(w, strings.ToLower(level.Level().String()))
+	})
 }

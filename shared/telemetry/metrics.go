@@ -4,6 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -15,13 +18,51 @@ import (
 type Metrics struct {
 	registry *prometheus.Registry
 	scrape   http.Handler
+	folded   atomic.Uint64
 }
+
+// seriesMax bounds the series of one family. Whoever would be one more is counted under other; of what is only read, nothing more is told.
+const seriesMax = 2048
+
+// other is the value of every label of the series that stands for all beyond seriesMax.
+const other = "other"
 
 // NewMetrics makes an empty set, with what the runtime says of itself.
 func NewMetrics() *Metrics {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return &Metrics{registry: registry, scrape: promhttp.HandlerFor(registry, promhttp.HandlerOpts{})}
+	m := &Metrics{registry: registry, scrape: promhttp.HandlerFor(registry, promhttp.HandlerOpts{EnableOpenMetrics: true})}
+	m.Read(Reading{
+		Name: "aimux_series_folded_total", Help: "Series beyond the bound of their family: they are counted under other.", Counter: true,
+		Read: func(give func(float64, ...string)) { give(float64(m.folded.Load())) },
+	})
+	return m
+}
+
+// bound keeps one family within seriesMax.
+type bound struct {
+	m    *Metrics
+	mu   sync.Mutex
+	seen map[string]bool // :: labels' values, joined
+}
+
+func (b *bound) admit(values []string) []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	name := strings.Join(values, "\x00")
+	switch {
+	case b.seen[name]:
+		return values
+	case len(b.seen) < seriesMax:
+		b.seen[name] = true
+		return values
+	}
+	b.m.folded.Add(1)
+	folded := make([]string, len(values))
+	for i := range folded {
+		folded[i] = other
+	}
+	return folded
 }
 
 // Counter only grows. Safe for concurrent use; a nil Counter counts nothing.
@@ -42,18 +83,21 @@ func (c *Counter) AddReal(x float64) {
 }
 
 // Counters is a family of counters that differ in their labels' values.
-type Counters struct{ family *prometheus.CounterVec }
+type Counters struct {
+	family *prometheus.CounterVec
+	bound  bound
+}
 
 // Counters registers a family; a name that exists already, or is none, is a mistake of the program and panics at its start.
 func (m *Metrics) Counters(name, help string, labels ...string) *Counters {
 	family := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 	m.registry.MustRegister(family)
-	return &Counters{family}
+	return &Counters{family: family, bound: bound{m: m, seen: map[string]bool{}}}
 }
 
 // With finds the counter of these values, in the order of the labels. It takes a lock: call it once and keep the answer.
 func (c *Counters) With(values ...string) *Counter {
-	return &Counter{c.family.WithLabelValues(values...)}
+	return &Counter{c.family.WithLabelValues(c.bound.admit(values)...)}
 }
 
 // Histogram is a distribution of durations, or of amounts. Safe for concurrent use; a nil Histogram sees nothing.
@@ -66,6 +110,18 @@ func (h *Histogram) Observe(d time.Duration) {
 	}
 }
 
+// ObserveIn is Observe for what belongs to a trace that will be sent: the trace becomes the bucket's example. Without one it is Observe.
+func (h *Histogram) ObserveIn(d time.Duration, traceID string) {
+	if h == nil {
+		return
+	}
+	if exemplary, ok := h.observer.(prometheus.ExemplarObserver); ok && traceID != "" {
+		exemplary.ObserveWithExemplar(d.Seconds(), prometheus.Labels{"trace_id": traceID})
+		return
+	}
+	h.observer.Observe(d.Seconds())
+}
+
 // Count adds one amount, exported as it is.
 func (h *Histogram) Count(n uint64) {
 	if h != nil {
@@ -74,18 +130,21 @@ func (h *Histogram) Count(n uint64) {
 }
 
 // Histograms is a family of histograms that differ in their labels' values.
-type Histograms struct{ family *prometheus.HistogramVec }
+type Histograms struct {
+	family *prometheus.HistogramVec
+	bound  bound
+}
 
 // Histograms registers a family with these bucket bounds, in seconds or whatever is counted. Errors are treated as by Counters.
 func (m *Metrics) Histograms(name, help string, bounds []float64, labels ...string) *Histograms {
 	family := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: bounds}, labels)
 	m.registry.MustRegister(family)
-	return &Histograms{family}
+	return &Histograms{family: family, bound: bound{m: m, seen: map[string]bool{}}}
 }
 
 // With finds the histogram of these values. It takes a lock: call it once and keep the answer.
 func (h *Histograms) With(values ...string) *Histogram {
-	return &Histogram{h.family.WithLabelValues(values...)}
+	return &Histogram{h.family.WithLabelValues(h.bound.admit(values)...)}
 }
 
 // Reading is one family of figures that lives elsewhere and is read at the moment of a scrape: free for those who count.
@@ -100,10 +159,11 @@ type Reading struct {
 
 // Read registers a Reading. Errors are treated as by Counters.
 func (m *Metrics) Read(r Reading) {
-	m.registry.MustRegister(&collector{r, prometheus.NewDesc(r.Name, r.Help, r.Labels, nil)})
+	m.registry.MustRegister(&collector{m, r, prometheus.NewDesc(r.Name, r.Help, r.Labels, nil)})
 }
 
 type collector struct {
+	metrics *Metrics
 	reading Reading
 	desc    *prometheus.Desc
 }
@@ -117,7 +177,12 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	if c.reading.Counter {
 		kind = prometheus.CounterValue
 	}
+	given := 0
 	c.reading.Read(func(value float64, labels ...string) {
+		if given++; given > seriesMax {
+			c.metrics.folded.Add(1)
+			return
+		}
 		metric, err := prometheus.NewConstMetric(c.desc, kind, value, labels...)
 		if err == nil {
 			out <- metric
@@ -125,10 +190,11 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	})
 }
 
-// Text is the set in the form that Prometheus scrapes, with its content type.
-func (m *Metrics) Text() (body []byte, contentType string) {
+// Text is the set in the form that Prometheus scrapes, with its content type. accept is what the scraper's header of that name says:
+// OpenMetrics, which has the examples, or without it Prometheus's own text.
+func (m *Metrics) Text(accept string) (body []byte, contentType string) {
 	answer := &inMemory{header: http.Header{}}
-	m.scrape.ServeHTTP(answer, &http.Request{Method: http.MethodGet, Header: http.Header{}})
+	m.scrape.ServeHTTP(answer, &http.Request{Method: http.MethodGet, Header: http.Header{"Accept": {accept}}})
 	return answer.body, answer.header.Get("Content-Type")
 }
 

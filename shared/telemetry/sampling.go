@@ -100,3 +100,17 @@ func (s Span) Fail(reason string) {
 		s.Keep()
 	}
 }
+
+// Example is the trace's id if the trace will be sent, for what shall point at it; else empty.
+func (s Span) Example() string {
+	if s.live == nil || !s.live.family.sendable() {
+		return ""
+	}
+	return s.TraceID()
+}
+
+func (f *family) sendable() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.wanted
+}

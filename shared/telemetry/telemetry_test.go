@@ -74,7 +74,7 @@ func TestMetrics(t *testing.T) {
 	m.Read(Reading{Name: "aimux_c", Help: "C.", Labels: []string{"who"}, Read: func(give func(float64, ...string)) { give(7, "y"); give(8) }})
 	var none *Counter
 	none.Add(1)
-	text, contentType := m.Text()
+	text, contentType := m.Text("")
 	for _, want := range []string{`aimux_a_total{who="x"} 3`, `aimux_b_seconds_bucket{le="2"} 1`, `aimux_c{who="y"} 7`, "go_goroutines"} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("%s is missing", want)
@@ -167,9 +167,9 @@ func TestDebug(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
+	done, level := make(chan error, 1), &slog.LevelVar{}
 	go func() {
-		done <- Debug(ctx, ln, map[string]Page{"/debug/table": func(q map[string][]string) ([]byte, string) { return []byte("table " + q["a"][0]), "text/plain" }})
+		done <- Debug(ctx, ln, DebugDeps{Level: level, Pages: map[string]Page{"/debug/table": func(q map[string][]string) ([]byte, string) { return []byte("table " + q["a"][0]), "text/plain" }}})
 	}()
 	for path, want := range map[string]string{"/": "/debug/table\n", "/debug/table?a=b": "table b", "/debug/pprof/": "goroutine"} {
 		resp, err := http.Get("http://" + ln.Addr().String() + path)
@@ -182,8 +182,59 @@ func TestDebug(t *testing.T) {
 			t.Errorf("%s: %q", path, body)
 		}
 	}
+	for wanted, status := range map[string]int{"debug": http.StatusOK, "loud": http.StatusBadRequest} {
+		request, err := http.NewRequestWithContext(ctx, http.MethodPut, "http://"+ln.Addr().String()+"/debug/log/level", strings.NewReader(wanted))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != status || status == http.StatusOK && level.Level() != slog.LevelDebug {
+			t.Errorf("level %s: %d, %v", wanted, resp.StatusCode, level.Level())
+		}
+	}
 	cancel()
 	if err := <-done; err != nil {
 		t.Error(err)
+	}
+}
+
+// However many callers invent names, a family has a bound, and what is beyond it is still counted.
+func TestSeriesAreBounded(t *testing.T) {
+	m := NewMetrics()
+	family := m.Counters("aimux_names_total", "Names.", "name", "kind")
+	for i := range seriesMax + 100 {
+		family.With(fmt.Sprint(i), "x").Add(1)
+	}
+	family.With("0", "x").Add(1)
+	m.Read(Reading{Name: "aimux_read", Help: "Read.", Labels: []string{"name"}, Read: func(give func(float64, ...string)) {
+		for i := range seriesMax + 100 {
+			give(1, fmt.Sprint(i))
+		}
+	}})
+	body, _ := m.Text("")
+	text := string(body)
+	for _, want := range []string{`aimux_names_total{kind="other",name="other"} 100`, `aimux_names_total{kind="x",name="0"} 2`, "aimux_series_folded_total 100"} {
+		if !strings.Contains(text, want+"\n") {
+			t.Errorf("no %s", want)
+		}
+	}
+	if n := strings.Count(text, "aimux_read{"); n != seriesMax {
+		t.Errorf("%d series are read, want %d", n, seriesMax)
+	}
+}
+
+// A scraper that understands examples gets the trace of one.
+func TestExamples(t *testing.T) {
+	m := NewMetrics()
+	h := m.Histograms("aimux_h_seconds", "H.", []float64{1}).With()
+	h.ObserveIn(time.Second/2, "4bf92f3577b34da6a3ce929d0e0e4736")
+	h.ObserveIn(time.Second/2, "")
+	text, contentType := m.Text("application/openmetrics-text")
+	if want := `aimux_h_seconds_bucket{le="1.0"} 2 # {trace_id="4bf92f3577b34da6a3ce929d0e0e4736"} 0.5`; !strings.Contains(string(text), want) || !strings.HasPrefix(contentType, "application/openmetrics-text") {
+		t.Errorf("%s: no %s", contentType, want)
 	}
 }

@@ -15,8 +15,8 @@ func (s *service) pages(mux *http.ServeMux) {
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	mux.HandleFunc("GET /readyz", s.readyz)
 	mux.HandleFunc("GET /healthz", s.healthz)
-	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
-		body, contentType := s.deps.Metrics()
+	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
+		body, contentType := s.deps.Metrics(r.Header.Get("Accept"))
 		w.Header().Set("Content-Type", contentType)
 		_, _ = w.Write(body)
 	})

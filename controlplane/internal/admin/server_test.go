@@ -54,7 +54,7 @@ func serve(t *testing.T) (url string, board *shelf) {
 			return nil, errors.New("no")
 		},
 		Describe: func(context.Context) (string, error) { return "the fleet", nil },
-		Metrics:  func() ([]byte, string) { return []byte("aimux_x 1\n"), "text/plain" },
+		Metrics:  func(string) ([]byte, string) { return []byte("aimux_x 1\n"), "text/plain" },
 		Log:      slog.New(slog.DiscardHandler),
 	})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -34,8 +34,8 @@ type Deps struct {
 	Requests func(after uint64, limit int) *adminv1.ListRequestsResponse
 	// Describe is the fleet's state as text.
 	Describe func(ctx context.Context) (string, error)
-	// Metrics is what Prometheus scrapes.
-	Metrics func() (body []byte, contentType string)
+	// Metrics is what Prometheus scrapes, in a form that it accepts.
+	Metrics func(accept string) (body []byte, contentType string)
 	Log     *slog.Logger
 }
 

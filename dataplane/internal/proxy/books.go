@@ -38,8 +38,8 @@ func (t *try) end(f *fault.Fault) {
 	if f.Kind.Hard() || f.Kind == fault.Unauthorized || o.Probe {
 		x.h.deps.Urgent()
 	}
-	t.place.metrics.attempt(o)
 	t.endSpan(now, progress.StopReason)
+	t.place.metrics.attempt(o, t.span.Example())
 	t.body.release()
 }
 

@@ -83,7 +83,7 @@ func (h *Handler) place(t *route.Table, target *route.Target) (place, error) {
 			Provider: p.ID, Sheet: sheet, Protocol: target.Endpoint.Protocol, Model: target.Model, Has: target.Has, Unknown: target.Unknown,
 			MaxOutputTokens: target.MaxOutput, Efforts: target.Efforts, Strict: p.Strict,
 		},
-		metrics: h.metrics.target(target),
+		metrics: h.metrics.target(target, p.Kind),
 	}
 	if base == "" {
 		if !sheet.InProcess {

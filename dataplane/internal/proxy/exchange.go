@@ -40,6 +40,7 @@ type exchange struct {
 	ordered  bool // by the operator's plugin
 
 	// how it goes
+	bodyRead  time.Time
 	analysis  time.Duration
 	queued    time.Duration // waited for room
 	firstByte time.Duration

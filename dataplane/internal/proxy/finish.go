@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"log/slog"
 	"time"
 
 	"github.com/aimux/aimux/shared/fault"
@@ -33,9 +34,9 @@ func (x *exchange) finish() {
 	if x.answerer != nil && x.fault == fault.None && x.found.Ask.Session != 0 {
 		x.desk.bound.Settled(x.found.Ask.Session, int(x.answerer.candidate.Target))
 	}
-	x.h.metrics.request(x, rec)
 	x.endSpan(rec, now)
-	if x.h.config.LogRequests {
+	x.h.metrics.request(x, rec)
+	if x.h.config.LogRequests || x.h.deps.Log.Enabled(x.ctx, slog.LevelDebug) {
 		x.log(rec)
 	}
 	x.h.deps.Record(rec) // it is no longer ours

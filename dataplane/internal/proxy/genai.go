@@ -16,6 +16,7 @@ import (
 type genAI struct {
 	operations, requests *telemetry.Histograms
 	tokens               *telemetry.Histograms
+	chunks               *telemetry.Histograms
 	firsts, perTokens    *telemetry.Histograms
 }
 
@@ -24,12 +25,14 @@ const operation = "chat"
 
 func newGenAI(set *telemetry.Metrics) genAI {
 	durations := []float64{.01, .02, .04, .08, .16, .32, .64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92}
-	at := []string{"gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model"}
+	at := []string{"gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model", "provider"}
 	and := func(more string) []string { return append(slices.Clip(at), more) }
 	return genAI{
 		operations: set.Histograms("gen_ai_client_operation_duration_seconds", "Duration of an attempt at a provider.", durations, and("error_type")...),
 		tokens: set.Histograms("gen_ai_client_token_usage", "Tokens of an attempt, the input with what was read from and written to caches.",
 			[]float64{1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864}, and("gen_ai_token_type")...),
+		chunks: set.Histograms("gen_ai_client_operation_time_to_first_chunk_seconds", "Time from sending an attempt for a stream to its first chunk that says something.",
+			durations, at...),
 		requests: set.Histograms("gen_ai_server_request_duration_seconds", "Duration of a request as its client sees it, by who answered.", durations, and("error_type")...),
 		firsts: set.Histograms("gen_ai_server_time_to_first_token_seconds", "Time from a stream's request to its first byte as its client sees it, by who answered.",
 			[]float64{.001, .005, .01, .02, .04, .06, .08, .1, .25, .5, .75, 1, 2.5, 5, 7.5, 10}, at...),
@@ -41,27 +44,29 @@ func newGenAI(set *telemetry.Metrics) genAI {
 // targetGenAI are one target's series.
 type targetGenAI struct {
 	operations, requests       *byFault
-	input, output              *telemetry.Histogram
+	input, output, chunk       *telemetry.Histogram
 	firstToken, perOutputToken *telemetry.Histogram
 }
 
-func (g *genAI) target(provider, model string) targetGenAI {
+// target finds the series of one target: whose service it is, and the operator's name for it.
+func (g *genAI) target(vendor, provider, model string) targetGenAI {
 	return targetGenAI{
-		operations: &byFault{family: g.operations, provider: provider, model: model},
-		requests:   &byFault{family: g.requests, provider: provider, model: model},
-		input:      g.tokens.With(operation, provider, model, "input"), output: g.tokens.With(operation, provider, model, "output"),
-		firstToken: g.firsts.With(operation, provider, model), perOutputToken: g.perTokens.With(operation, provider, model),
+		operations: &byFault{family: g.operations, vendor: vendor, provider: provider, model: model},
+		requests:   &byFault{family: g.requests, vendor: vendor, provider: provider, model: model},
+		input:      g.tokens.With(operation, vendor, model, provider, "input"), output: g.tokens.With(operation, vendor, model, provider, "output"),
+		chunk:      g.chunks.With(operation, vendor, model, provider),
+		firstToken: g.firsts.With(operation, vendor, model, provider), perOutputToken: g.perTokens.With(operation, vendor, model, provider),
 	}
 }
 
 // byFault is a histogram for every way to fail. Each is found when it is needed first, and kept.
 type byFault struct {
-	family          *telemetry.Histograms
-	provider, model string
-	slots           [fault.Kinds]atomic.Pointer[telemetry.Histogram]
+	family                  *telemetry.Histograms
+	vendor, provider, model string
+	slots                   [fault.Kinds]atomic.Pointer[telemetry.Histogram]
 }
 
-func (b *byFault) observe(kind fault.Kind, d time.Duration) {
+func (b *byFault) observe(kind fault.Kind, d time.Duration, trace string) {
 	slot := &b.slots[min(int(kind), fault.Kinds-1)]
 	h := slot.Load()
 	if h == nil {
@@ -69,15 +74,18 @@ func (b *byFault) observe(kind fault.Kind, d time.Duration) {
 		if kind != fault.None {
 			name = kind.String()
 		}
-		h = b.family.With(operation, b.provider, b.model, name)
+		h = b.family.With(operation, b.vendor, b.model, b.provider, name)
 		slot.Store(h)
 	}
-	h.Observe(d)
+	h.ObserveIn(d, trace)
 }
 
 // attempt counts an attempt that has ended.
-func (t *targetGenAI) attempt(o *outcome.Attempt) {
-	t.operations.observe(o.Fault.Kind, o.Duration)
+func (t *targetGenAI) attempt(o *outcome.Attempt, trace string) {
+	t.operations.observe(o.Fault.Kind, o.Duration, trace)
+	if o.FirstToken > 0 {
+		t.chunk.ObserveIn(o.FirstToken, trace)
+	}
 	if u := &o.Usage; u.Reported {
 		t.input.Count(u.Input + u.CacheRead + u.CacheWrite)
 		t.output.Count(u.Output)
@@ -85,12 +93,12 @@ func (t *targetGenAI) attempt(o *outcome.Attempt) {
 }
 
 // request counts a request that this target answered.
-func (t *targetGenAI) request(rec *outcome.Record) {
-	t.requests.observe(rec.Fault, rec.Duration)
+func (t *targetGenAI) request(rec *outcome.Record, trace string) {
+	t.requests.observe(rec.Fault, rec.Duration, trace)
 	if !rec.Stream || rec.FirstByte <= 0 {
 		return
 	}
-	t.firstToken.Observe(rec.FirstByte)
+	t.firstToken.ObserveIn(rec.FirstByte, trace)
 	if rec.Fault == fault.None && rec.Usage.Output > 1 {
 		t.perOutputToken.Observe((rec.Duration - rec.FirstByte) / time.Duration(rec.Usage.Output-1))
 	}

@@ -172,7 +172,7 @@ func said(in ingress.Exchange) auth.Said {
 func (x *exchange) read() *fault.Fault {
 	body, refusal := x.in.Body()
 	if refusal == nil {
-		x.body = body
+		x.body, x.bodyRead = body, time.Now()
 		return nil
 	}
 	if refusal.Gone {

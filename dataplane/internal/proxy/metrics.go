@@ -3,7 +3,6 @@ package proxy
 import (
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/aimux/aimux/shared/fault"
 	"github.com/aimux/aimux/shared/outcome"
@@ -16,6 +15,7 @@ type metrics struct {
 	set      *telemetry.Metrics
 	requests *telemetry.Counters
 	attempts *telemetry.Counters
+	answers  *telemetry.Counters
 	tokens   *telemetry.Counters
 	costs    *telemetry.Counters
 	overdues *telemetry.Counters
@@ -27,8 +27,9 @@ type metrics struct {
 	firstByte [3]*telemetry.Histogram
 	analysis  *telemetry.Histogram
 	overhead  *telemetry.Histogram
+	queue     *telemetry.Histogram
 
-	retries, hedges, budget, panics *telemetry.Counter
+	retries, failovers, hedges, hedgesWon, budget, panics *telemetry.Counter
 
 	mu      sync.Mutex
 	targets map[string]*targetMetrics // :: target's key → its series; guarded by mu
@@ -38,12 +39,20 @@ type metrics struct {
 type targetMetrics struct {
 	m               *metrics
 	provider, model string
-	attempts        [fault.Kinds]atomic.Pointer[telemetry.Counter]
-	first           *telemetry.Histogram
-	overdue         *telemetry.Counter
-	tokens          [4]*telemetry.Counter // input, output, cache read, cache write
-	cost            *telemetry.Counter
-	genAI           targetGenAI
+	// answers by class and reason; reasons are few, and a read of the map takes no lock.
+	answers  sync.Map // :: answerKey → *telemetry.Counter
+	attempts [fault.Kinds]atomic.Pointer[telemetry.Counter]
+	first    *telemetry.Histogram
+	overdue  *telemetry.Counter
+	tokens   [4]*telemetry.Counter // input, output, cache read, cache write
+	cost     *telemetry.Counter
+	genAI    targetGenAI
+}
+
+// answerKey is what requests that a target answered are counted by.
+type answerKey struct {
+	class  route.Class
+	reason string
 }
 
 func newMetrics(set *telemetry.Metrics) *metrics {
@@ -52,6 +61,7 @@ func newMetrics(set *telemetry.Metrics) *metrics {
 		set: set, targets: map[string]*targetMetrics{}, genAI: newGenAI(set),
 		requests: set.Counters("aimux_requests_total", "Requests that ended, by the client's protocol, the request's class and how it ended.", "protocol", "class", "fault"),
 		attempts: set.Counters("aimux_attempts_total", "Attempts that ended, by target and how they ended.", "provider", "model", "fault"),
+		answers:  set.Counters("aimux_answers_total", "Requests that a target answered, by class and by the reason why it was the one.", "provider", "model", "class", "reason"),
 		tokens:   set.Counters("aimux_tokens_total", "Tokens used, as reported by the providers or estimated.", "provider", "model", "kind"),
 		costs:    set.Counters("aimux_cost_usd_total", "Cost of attempts in US dollars.", "provider", "model"),
 		overdues: set.Counters("aimux_first_token_overdue_total", "First tokens later than expected, counted at that moment.", "provider", "model"),
@@ -67,8 +77,11 @@ func newMetrics(set *telemetry.Metrics) *metrics {
 	}
 	m.analysis = set.Histograms("aimux_analysis_seconds", "Time from a request's head to having read and understood its body.",
 		[]float64{1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 5e-3, .05, 1}).With()
-	m.overhead = set.Histograms("aimux_overhead_seconds", "Time from a request's head to sending its first attempt: what the gateway adds, and the client's time to send the body.",
-		[]float64{2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 5e-3, .05, 1}).With()
+	m.overhead = set.Histograms("aimux_overhead_seconds", "Time that the gateway itself takes before the first attempt is sent: from the last byte of the request's body, without the wait for room.",
+		[]float64{1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 5e-3, .05, 1}).With()
+	m.queue = set.Histograms("aimux_queue_wait_seconds", "Time that a request waited for room within limits, of those that waited.", waits).With()
+	m.failovers = set.Counters("aimux_failovers_total", "Requests answered by another target than the one tried first, because that one failed.").With()
+	m.hedgesWon = set.Counters("aimux_hedges_won_total", "Requests answered by their hedge.").With()
 	m.retries = set.Counters("aimux_retries_total", "Attempts made because an earlier one of the same request had failed.").With()
 	m.hedges = set.Counters("aimux_hedges_total", "Attempts made beside one whose first token was late.").With()
 	m.budget = set.Counters("aimux_retries_denied_total", "Retries that the budget did not allow.").With()
@@ -77,7 +90,7 @@ func newMetrics(set *telemetry.Metrics) *metrics {
 }
 
 // target finds or makes a target's series.
-func (m *metrics) target(t *route.Target) *targetMetrics {
+func (m *metrics) target(t *route.Target, kind string) *targetMetrics {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	one := m.targets[t.Key]
@@ -87,14 +100,26 @@ func (m *metrics) target(t *route.Target) *targetMetrics {
 		for i, kind := range [...]string{"input", "output", "cache_read", "cache_write"} {
 			one.tokens[i] = m.tokens.With(p, model, kind)
 		}
-		one.genAI = m.genAI.target(p, model)
+		one.genAI = m.genAI.target(vendor(t, kind), p, model)
 		m.targets[t.Key] = one
 	}
 	return one
 }
 
-// attempt counts an attempt that has ended.
-func (t *targetMetrics) attempt(o *outcome.Attempt) {
+// answer counts a request that this target answered.
+func (t *targetMetrics) answer(rec *outcome.Record) {
+	key := answerKey{rec.Class, rec.Reason}
+	c, ok := t.answers.Load(key)
+	if !ok {
+		c, _ = t.answers.LoadOrStore(key, t.m.answers.With(t.provider, t.model, rec.Class.String(), rec.Reason))
+	}
+	if counter, is := c.(*telemetry.Counter); is {
+		counter.Add(1)
+	}
+}
+
+// attempt counts an attempt that has ended; trace is the id of its trace if that will be sent.
+func (t *targetMetrics) attempt(o *outcome.Attempt, trace string) {
 	kind := min(int(o.Fault.Kind), fault.Kinds-1)
 	c := t.attempts[kind].Load()
 	if c == nil {
@@ -103,7 +128,7 @@ func (t *targetMetrics) attempt(o *outcome.Attempt) {
 	}
 	c.Add(1)
 	if o.FirstToken > 0 {
-		t.first.Observe(o.FirstToken)
+		t.first.ObserveIn(o.FirstToken, trace)
 	}
 	for i, n := range [...]uint64{o.Usage.Input, o.Usage.Output, o.Usage.CacheRead, o.Usage.CacheWrite} {
 		if n > 0 {
@@ -113,7 +138,7 @@ func (t *targetMetrics) attempt(o *outcome.Attempt) {
 	if o.CostNano > 0 {
 		t.cost.AddReal(float64(o.CostNano) / 1e9)
 	}
-	t.genAI.attempt(o)
+	t.genAI.attempt(o, trace)
 }
 
 // request counts a request that has ended.
@@ -130,17 +155,33 @@ func (m *metrics) request(x *exchange, rec *outcome.Record) {
 	if rec.Stream {
 		stream = 1
 	}
-	m.duration[p][stream].Observe(rec.Duration)
+	trace := x.span.Example()
+	m.duration[p][stream].ObserveIn(rec.Duration, trace)
 	if rec.FirstByte > 0 {
-		m.firstByte[p].Observe(rec.FirstByte)
+		m.firstByte[p].ObserveIn(rec.FirstByte, trace)
 	}
-	if x.analysis > time.Duration(0) {
+	if x.analysis > 0 {
 		m.analysis.Observe(x.analysis)
 	}
-	if len(x.tries) > 0 {
-		m.overhead.Observe(x.tries[0].began.Sub(x.began))
+	if x.queued > 0 {
+		m.queue.Observe(x.queued)
+	}
+	if len(x.tries) > 0 && !x.bodyRead.IsZero() {
+		m.overhead.ObserveIn(max(x.tries[0].began.Sub(x.bodyRead)-x.queued, 0), trace)
 	}
 	if x.answerer != nil {
-		x.answerer.place.metrics.genAI.request(rec)
+		m.answered(x, rec, trace)
 	}
+}
+
+// answered counts a request by who answered it.
+func (m *metrics) answered(x *exchange, rec *outcome.Record, trace string) {
+	switch {
+	case x.answerer.hedge:
+		m.hedgesWon.Add(1)
+	case x.answerer.place != x.tries[0].place:
+		m.failovers.Add(1)
+	}
+	x.answerer.place.metrics.answer(rec)
+	x.answerer.place.metrics.genAI.request(rec, trace)
 }

@@ -162,7 +162,7 @@ func (h *Handler) pageMetrics(in ingress.Exchange, at street) {
 			return
 		}
 	}
-	body, contentType := h.deps.Metrics.Text()
+	body, contentType := h.deps.Metrics.Text(in.Header("Accept"))
 	respond(in, http.StatusOK, contentType, body)
 }
 

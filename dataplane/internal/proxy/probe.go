@@ -80,7 +80,7 @@ func (h *Handler) probe(ctx context.Context, p *place, vital *vitals.Attempt, bo
 	attempt := outcome.Attempt{Target: target, Fault: *f, Probe: true, Duration: now.Sub(began), Ended: now, SpanID: span.SpanID()}
 	h.deps.Ledger.Observe(&attempt)
 	endProbe(span, p, &attempt)
-	p.metrics.attempt(&attempt)
+	p.metrics.attempt(&attempt, span.Example())
 	h.deps.Record(&outcome.Record{
 		RequestID: "probe_" + requestID(rand.Uint64(), rand.Uint64())[4:], TraceID: span.TraceID(), Protocol: p.target.Endpoint.Protocol, Model: p.target.Model, Started: began,
 		Duration: attempt.Duration, Fault: f.Kind, Status: f.Status, Attempts: []outcome.Attempt{attempt}, Reason: "free probe", Revision: table.Revision().Config,

@@ -150,16 +150,17 @@ func TestMetrics(t *testing.T) {
 		}
 		r.last(n + 1)
 	}
-	text, _ := r.metrics.Text()
+	text, _ := r.metrics.Text("")
 	for _, want := range []string{
 		`aimux_requests_total{class="standard",fault="ok",protocol="openai"} 1`,
 		`aimux_requests_total{class="streaming",fault="ok",protocol="openai"} 1`,
-		`gen_ai_client_operation_duration_seconds_count{error_type="server_error",gen_ai_operation_name="chat",gen_ai_provider_name="sick",gen_ai_request_model="m-sick"} 2`,
-		`gen_ai_client_operation_duration_seconds_count{error_type="",gen_ai_operation_name="chat",gen_ai_provider_name="well",gen_ai_request_model="m-well"} 2`,
-		`gen_ai_client_token_usage_sum{gen_ai_operation_name="chat",gen_ai_provider_name="well",gen_ai_request_model="m-well",gen_ai_token_type="output"} 20`,
-		`gen_ai_server_request_duration_seconds_count{error_type="",gen_ai_operation_name="chat",gen_ai_provider_name="well",gen_ai_request_model="m-well"} 2`,
-		`gen_ai_server_time_to_first_token_seconds_count{gen_ai_operation_name="chat",gen_ai_provider_name="well",gen_ai_request_model="m-well"} 1`,
-		`aimux_overhead_seconds_count 2`,
+		`gen_ai_client_operation_duration_seconds_count{error_type="server_error",gen_ai_operation_name="chat",gen_ai_provider_name="sick",gen_ai_request_model="m-sick",provider="sick"} 2`,
+		`gen_ai_client_operation_duration_seconds_count{error_type="",gen_ai_operation_name="chat",gen_ai_provider_name="well",gen_ai_request_model="m-well",provider="well"} 2`,
+		`gen_ai_client_token_usage_sum{gen_ai_operation_name="chat",gen_ai_provider_name="well",gen_ai_request_model="m-well",gen_ai_token_type="output",provider="well"} 20`,
+		`gen_ai_server_request_duration_seconds_count{error_type="",gen_ai_operation_name="chat",gen_ai_provider_name="well",gen_ai_request_model="m-well",provider="well"} 2`,
+		`gen_ai_server_time_to_first_token_seconds_count{gen_ai_operation_name="chat",gen_ai_provider_name="well",gen_ai_request_model="m-well",provider="well"} 1`,
+		`gen_ai_client_operation_time_to_first_chunk_seconds_count{gen_ai_operation_name="chat",gen_ai_provider_name="well",gen_ai_request_model="m-well",provider="well"} 1`,
+		`aimux_overhead_seconds_count 2`, `aimux_failovers_total 2`, `aimux_answers_total{class="streaming",model="m-well",provider="well",reason="failover"} 1`,
 	} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("no %s", want)

@@ -17,6 +17,7 @@ import (
 	"github.com/aimux/aimux/shared/command"
 	"github.com/aimux/aimux/shared/keyfile"
 	"github.com/aimux/aimux/shared/synthetic"
+	"github.com/aimux/aimux/shared/telemetry"
 )
 
 type upCommand struct {
@@ -27,13 +28,14 @@ type upCommand struct {
 	Region string `help:"The region this is." default:"local" env:"AIMUX_REGION" placeholder:"NAME"`
 
 	ClusterKey string `help:"The key that seals provider keys: hex, base64 or file:PATH; default: made in the data directory." env:"AIMUX_CLUSTER_KEY" placeholder:"KEY"`
+	Debug      string `help:"Where the node's profiles, debug pages and the log's level are; empty: nowhere." env:"AIMUX_DEBUG" placeholder:"ADDR"`
 	AdminOpen  bool   `help:"Let the admin API listen beyond loopback, without access control." env:"AIMUX_ADMIN_OPEN"`
 	LogLevel   string `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"warn" env:"AIMUX_LOG_LEVEL"`
 }
 
 // Run starts everything in one process.
 func (c *upCommand) Run(ctx context.Context, street Street) error {
-	var level slog.Level
+	level := &slog.LevelVar{}
 	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
 		return err
 	}
@@ -47,10 +49,11 @@ func (c *upCommand) Run(ctx context.Context, street Street) error {
 	started := time.Now()
 	cfg := allinone.Config{
 		Listen: c.Listen, Admin: c.Admin, Data: c.Data, File: c.Config, Region: c.Region, ClusterKey: c.ClusterKey, AdminOpen: c.AdminOpen,
-		Version: command.Version(),
+		Version: command.Version(), Debug: c.Debug,
 	}
 	err := allinone.Run(ctx, cfg, allinone.Deps{
-		Log:   slog.New(slog.NewJSONHandler(street.Stderr, &slog.HandlerOptions{Level: level})),
+		Log:   telemetry.NewLog(street.Stderr, level),
+		Level: level,
 		Ready: func(at allinone.Addresses) { c.welcome(street, at, time.Since(started)) },
 	})
 	if err == nil {
