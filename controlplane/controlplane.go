@@ -2,9 +2,9 @@
 //
 // One replica is these goroutines; replicas are alike, hear the same and differ only in who speaks:
 //
-//	bus ── outcomes, heartbeats, leads, healths ──►┐
-//	       (a goroutine each, the bus's own)       │
-//	store.Watch ── catalog, compiled ─────────────►├─ loop ─┬─► bus    health, config, lead (the leader only)
+//	bus ── outcomes, heartbeats, leads, healths, ─►┐
+//	       digests (a goroutine each, the bus's)   │
+//	store.Watch ── catalog, compiled ─────────────►├─ loop ─┬─► bus    health, config, lead, digest (the leader only)
 //	  and its poll                                 │  (1)   ├─► board  the newest view, immutable
 //	admin ── questions ───────────────────────────►┘        └─► keep   the fleet's memory, to disk
 //	  (a goroutine each call)  ▲ board
@@ -157,7 +157,7 @@ func build(ctx context.Context, cfg Config, deps Deps) (*replica, error) {
 	now := time.Now()
 	r.loop = &loop{
 		tracer:  r.tracer,
-		cluster: cfg.Cluster, bus: deps.Bus, log: deps.Log, inbox: newInbox(), board: r.board, troubles: trouble, snapshots: r.memory.queue,
+		cluster: cfg.Cluster, region: cfg.Region, bus: deps.Bus, log: deps.Log, inbox: newInbox(), board: r.board, troubles: trouble, snapshots: r.memory.queue,
 		fleet: fleet.New(fleet.Config{Region: cfg.Region}, now), lead: lead.New(lead.Config{Replica: cfg.ID, Jitter: mathrand.Float64()}, now),
 		roster: newRoster(), usage: newUsage(), tail: newTail(fmt.Sprintf("%s/%d", cfg.ID, now.UnixMilli())), saved: now, warmAt: now.Add(coldWait),
 	}
@@ -317,6 +317,9 @@ func (r *replica) subscribe(ctx context.Context) (unsubscribe func(), err error)
 		},
 		func() (func(), error) {
 			return b.WatchLead(func(m *tablev1.Header) { give(ctx, in.leads, m) })
+		},
+		func() (func(), error) {
+			return b.WatchDigests(func(m *tablev1.RegionDigest) { give(ctx, in.digests, m) })
 		},
 		func() (func(), error) {
 			return b.WatchHealth(func(m *tablev1.Health) {

@@ -38,6 +38,7 @@ type inbox struct {
 	beats     chan *tablev1.Heartbeat
 	leads     chan *tablev1.Header
 	healths   chan *tablev1.Health
+	digests   chan *tablev1.RegionDigest
 	catalogs  chan *asked
 	questions chan func(now time.Time)
 }
@@ -45,7 +46,7 @@ type inbox struct {
 func newInbox() inbox {
 	return inbox{
 		batches: make(chan *outcomev1.Batch, inboxSize), beats: make(chan *tablev1.Heartbeat, inboxSize), leads: make(chan *tablev1.Header, inboxSize),
-		healths: make(chan *tablev1.Health, inboxSize), catalogs: make(chan *asked, 1), questions: make(chan func(time.Time), questionsSize),
+		healths: make(chan *tablev1.Health, inboxSize), digests: make(chan *tablev1.RegionDigest, inboxSize), catalogs: make(chan *asked, 1), questions: make(chan func(time.Time), questionsSize),
 	}
 }
 
@@ -61,6 +62,7 @@ type speaker interface {
 	PublishConfig(m *tablev1.Config) error
 	PublishHealth(m *tablev1.Health) error
 	PublishLead(m *tablev1.Header) error
+	PublishDigest(m *tablev1.RegionDigest) error
 	Connected() bool
 }
 
@@ -68,6 +70,7 @@ type speaker interface {
 // Every replica hears and steps; only the leader's fleet judges, and only the leader speaks.
 type loop struct {
 	cluster  string
+	region   string
 	bus      speaker
 	log      *slog.Logger
 	inbox    inbox
@@ -80,7 +83,7 @@ type loop struct {
 	changes   *telemetry.Counters
 	tracer    *telemetry.Tracer
 	// published counts the messages that went out, by kind; read by metrics.
-	healthsOut, configsOut atomic.Uint64
+	healthsOut, configsOut, digestsOut atomic.Uint64
 
 	fleet  *fleet.Fleet
 	lead   *lead.Lead
@@ -92,6 +95,10 @@ type loop struct {
 	decision fleet.Decision
 	seq      uint64
 	led      bool
+	// told is when the other regions were told last, and digests how often; hello says that they are to be told whether any are known or not.
+	told    time.Time
+	digests uint64
+	hello   bool
 	// stepped, spoken, shown and saved are when these last happened. urgent says that the next step must not wait for the tick,
 	// stale that the next show must not.
 	stepped, spoken, shown, saved time.Time
@@ -125,6 +132,8 @@ func (l *loop) run(ctx context.Context) {
 			l.hear(time.Now(), h)
 		case h := <-l.inbox.healths:
 			l.follow(time.Now(), h)
+		case d := <-l.inbox.digests:
+			l.urgent = l.fleet.HeardRegion(time.Now(), d) || l.urgent
 		case a := <-l.inbox.catalogs:
 			l.adopt(time.Now(), a)
 		case ask := <-l.inbox.questions:
@@ -212,7 +221,7 @@ func (l *loop) changeLead(now time.Time) {
 	l.led = l.lead.Leading()
 	l.log.Info("leadership", "leading", l.led, "epoch", l.lead.Epoch(), "leader", l.lead.Leader())
 	if l.led {
-		l.seq = 0
+		l.seq, l.digests, l.hello = 0, 0, true
 		l.speakConfig(now)
 		l.urgent = true
 	}
@@ -237,11 +246,36 @@ func (l *loop) step(now time.Time) {
 			l.healthsOut.Add(1)
 		}
 	}
+	l.tellRegions(now)
 	l.stale = true
 	if now.Sub(l.shown) >= l.showPause {
 		l.show(now)
 	}
 	l.steps.Observe(time.Since(now))
+}
+
+// tellInterval is how often a leader tells the other regions how this one is, and tellAtLeast lies between two tellings whatever happens.
+const (
+	tellInterval = time.Second
+	tellAtLeast  = 20 * time.Millisecond
+)
+
+// tellRegions tells the other regions, if there are any: what changes at once, the rest once a second. Where there is one region, all that is ever said is a
+// new leader's first word, which is how the others would learn of it.
+func (l *loop) tellRegions(now time.Time) {
+	since := now.Sub(l.told)
+	due := l.fleet.Abroad() && (since >= tellInterval-tickInterval/2 || l.decision.Tell && since >= tellAtLeast)
+	if !l.led || !due && !l.hello {
+		return
+	}
+	l.hello, l.told = false, now
+	l.digests++
+	d := l.fleet.Digest(now)
+	d.Header = l.header(now)
+	d.Header.HealthSeq = l.digests
+	if l.publish("digest", l.bus.PublishDigest(d)) {
+		l.digestsOut.Add(1)
+	}
 }
 
 // adopt takes a newer catalog into force.
@@ -261,8 +295,10 @@ func (l *loop) adopt(now time.Time, a *asked) {
 
 // heard takes a node's heartbeat; those who wait for nodes see at once what it changes.
 func (l *loop) heard(now time.Time, beat *tablev1.Heartbeat) {
-	l.lead.Outbid(now, beat.GetApplied().GetEpoch())
-	l.changeLead(now)
+	if beat.GetRegion() == l.region { // every region has a leader and epochs of its own
+		l.lead.Outbid(now, beat.GetApplied().GetEpoch())
+		l.changeLead(now)
+	}
 	l.fleet.Heard(now, beat)
 	l.stale = l.roster.heard(now, beat, l.spreads) || l.stale
 }

@@ -60,6 +60,7 @@ func (r *replica) measure() {
 		Read: func(give func(float64, ...string)) {
 			give(float64(r.loop.healthsOut.Load()), "health")
 			give(float64(r.loop.configsOut.Load()), "config")
+			give(float64(r.loop.digestsOut.Load()), "digest")
 		},
 	})
 	m.Read(busTraffic(r.deps.Bus))

@@ -9,9 +9,10 @@
 #
 # Settings, from the environment:
 #   CLUSTER_DIR     where data, logs and process ids live (default .tmp/cluster)
-#   CLUSTER_PORT    the first of 40 ports used (default 18000): +0 NATS, +1 Redis, +10 … admin, +20 … data, +30 … debug
+#   CLUSTER_PORT    the first of 41 ports used (default 18000): +0 NATS, +1 Redis, +10 … admin, +20 … data, +30 … debug
 #   CLUSTER_CONFIG  the configuration file (default deploy/examples/cluster.json)
-#   CONTROLPLANES, NODES   how many (default 3 and 3, at most 9)
+#   CONTROLPLANES, NODES   how many (default 3 and 3, at most 9 and 10)
+#   REGIONS         names of regions; processes belong to them in turn: cp-1 to the first, cp-2 to the second … (default local)
 #   BIN             where the binaries are (default .tmp/bin)
 set -euo pipefail
 
@@ -21,6 +22,7 @@ port=${CLUSTER_PORT:-18000}
 config=${CLUSTER_CONFIG:-$root/deploy/examples/cluster.json}
 controlplanes=${CONTROLPLANES:-3}
 nodes=${NODES:-3}
+read -ra regions <<<"${REGIONS:-local}"
 bin=${BIN:-$root/.tmp/bin}
 nats_url=nats://127.0.0.1:$port
 redis_url=redis://127.0.0.1:$((port + 1))
@@ -40,7 +42,8 @@ running() { [ -f "$dir/$1.pid" ] && alive "$(cat "$dir/$1.pid")"; }
 alive() { kill -0 "$1" 2>/dev/null && ! grep -qs ') Z ' "/proc/$1/stat"; }
 
 start() { # name, NATS URL
-  local name=$1 number=${1##*-} nats_url=${2:-$nats_url}
+  local name=$1 number=${1##*-} nats_url=${2:-$nats_url} region
+  case $number in [1-9] | 10) region=${regions[(number - 1) % ${#regions[@]}]} ;; esac
   mkdir -p "$dir"
   [ -f "$dir/cluster.key" ] || (umask 077 && head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n' >"$dir/cluster.key")
   case $name in
@@ -51,11 +54,11 @@ start() { # name, NATS URL
     redis) launch redis redis-server --bind 127.0.0.1 --port $((port + 1)) --save '' --appendonly no --dir "$dir" ;;
     cp-[1-9])
       launch "$name" "$bin/aimux-controlplane" --id "$name" --nats "$nats_url" --admin "127.0.0.1:$((port + 10 + number))" \
-        --data "$dir/$name" --config "$config" --region local
+        --data "$dir/$name" --config "$config" --region "$region"
       ;;
-    node-[1-9])
+    node-[1-9] | node-10)
       launch "$name" "$bin/aimux-dataplane" --id "$name" --nats "$nats_url" --redis "$redis_url" --listen "127.0.0.1:$((port + 20 + number))" \
-        --debug "127.0.0.1:$((port + 30 + number))" --data "$dir/$name" --region local
+        --debug "127.0.0.1:$((port + 30 + number))" --data "$dir/$name" --region "$region"
       ;;
     *) echo "cluster.sh: no process is called '$name'" >&2; exit 2 ;;
   esac

@@ -166,12 +166,16 @@ func root(t testing.TB) string {
 
 // startCluster runs deploy/cluster.sh: 3 control planes, 3 nodes, NATS and Redis, all real processes.
 func startCluster(t testing.TB, catalog map[string]any) *House {
+	return startSized(t, 3, 3, "local", catalog)
+}
+
+// startSized is startCluster with so many processes of each kind, which belong to the regions in turn.
+func startSized(t testing.TB, controlplanes, nodes int, regions string, catalog map[string]any) *House {
 	t.Helper()
-	const controlplanes, nodes = 3, 3
 	dir := t.TempDir()
 	port := freePorts(t)
 	env := append(os.Environ(), "CLUSTER_DIR="+dir, "CLUSTER_PORT="+strconv.Itoa(port), "CLUSTER_CONFIG="+writeCatalog(t, dir, catalog),
-		fmt.Sprintf("CONTROLPLANES=%d", controlplanes), fmt.Sprintf("NODES=%d", nodes))
+		fmt.Sprintf("CONTROLPLANES=%d", controlplanes), fmt.Sprintf("NODES=%d", nodes), "REGIONS="+regions)
 	script := func(t testing.TB, args ...string) {
 		t.Helper()
 		command := exec.Command(filepath.Join(root(t), "deploy", "cluster.sh"), args...)
@@ -209,7 +213,7 @@ func keepLogs(t testing.TB, dir string) {
 // freePorts finds a base below the range that the system hands out by itself, where all of a cluster's ports are free.
 func freePorts(t testing.TB) int {
 	t.Helper()
-	const wanted, first, last = 40, 20000, 32000
+	const wanted, first, last = 41, 20000, 32000
 	for base := first + os.Getpid()%100*wanted; base < last; base += wanted {
 		if allFree(base, wanted) {
 			return base

@@ -13,12 +13,12 @@ import (
 // revisionHeader carries the revision beside a catalog's bytes.
 const revisionHeader = "Aimux-Revision"
 
-// WatchOutcomes calls handle for every node's batches, of every region: each replica hears everything.
+// WatchOutcomes calls handle for the batches of every node of the region: each replica hears everything, and what a region sees stays in it.
 func (b *Bus) WatchOutcomes(handle func(*outcomev1.Batch)) (stop func(), err error) {
 	accept := func(m *outcomev1.Batch, from string) bool {
 		return m.GetCluster() == b.cfg.Cluster && m.GetNode() == from
 	}
-	return watch(b, b.lanes.outcomes, b.inCluster("region.*.outcome.*"), accept, handle)
+	return watch(b, b.lanes.outcomes, b.inRegion("outcome.*"), accept, handle)
 }
 
 // WatchHeartbeats calls handle for every node's heartbeats, of every region.
@@ -29,9 +29,9 @@ func (b *Bus) WatchHeartbeats(handle func(*tablev1.Heartbeat)) (stop func(), err
 	return watch(b, b.lanes.heartbeats, b.inCluster("region.*.node.*"), accept, handle)
 }
 
-// PublishConfig tells every node what to route by. Only the leader calls it.
+// PublishConfig tells every node of the region what to route by. Only the leader calls it.
 func (b *Bus) PublishConfig(m *tablev1.Config) error {
-	return b.publish(b.lanes.config, b.inCluster("config"), m)
+	return b.publish(b.lanes.config, b.inRegion("config"), m)
 }
 
 // PublishHealth tells the nodes of the region how the targets are. Only the leader calls it.
@@ -62,6 +62,28 @@ func (b *Bus) WatchLead(handle func(*tablev1.Header)) (stop func(), err error) {
 		if m.GetLeader() != b.cfg.Name {
 			handle(m)
 		}
+	})
+}
+
+// PublishDigest tells the other regions how this one is. It fills in the region. Only the leader calls it.
+func (b *Bus) PublishDigest(m *tablev1.RegionDigest) error {
+	m.Region = b.cfg.Region
+	return b.publish(b.lanes.digests, b.inRegion("digest"), m)
+}
+
+// WatchDigests calls handle for what the leaders of other regions tell; never for this region's own.
+func (b *Bus) WatchDigests(handle func(*tablev1.RegionDigest)) (stop func(), err error) {
+	return b.subscribe(b.lanes.digests, b.inCluster("region.*.digest"), "", func(raw *nats.Msg) bool {
+		if raw.Subject == b.inRegion("digest") {
+			return true
+		}
+		m := &tablev1.RegionDigest{}
+		if proto.Unmarshal(raw.Data, m) != nil || m.GetHeader().GetCluster() != b.cfg.Cluster ||
+			raw.Subject != b.inCluster("region."+m.GetRegion()+".digest") {
+			return false
+		}
+		handle(m)
+		return true
 	})
 }
 

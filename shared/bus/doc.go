@@ -4,12 +4,13 @@
 //
 // Every subject begins with aimux.v1.<cluster>. What belongs to one region stands under its name:
 //
-//	aimux.v1.<cluster>.region.<region>.outcome.<node>   outcomev1.Batch      node -> every control plane, of any region
+//	aimux.v1.<cluster>.region.<region>.outcome.<node>   outcomev1.Batch      node -> every control plane of its region
 //	aimux.v1.<cluster>.region.<region>.node.<node>      tablev1.Heartbeat    node -> every control plane, of any region
 //	aimux.v1.<cluster>.region.<region>.suspect.<node>   tablev1.Suspect      node -> its peers in the region
 //	aimux.v1.<cluster>.region.<region>.health           tablev1.Health       leader -> the nodes of its region
+//	aimux.v1.<cluster>.region.<region>.config           tablev1.Config       leader -> the nodes of its region
 //	aimux.v1.<cluster>.region.<region>.lead             tablev1.Header       leader -> the replicas of its region
-//	aimux.v1.<cluster>.config                           tablev1.Config       leader -> every node
+//	aimux.v1.<cluster>.region.<region>.digest           tablev1.RegionDigest leader -> the control planes of all other regions
 //	aimux.v1.<cluster>.catalog                          revision and bytes   a replica that saved -> every replica
 //	aimux.v1.<cluster>.config.get                       request and answer   node -> any one control plane
 //	aimux.v1.<cluster>.explain[.<node>]                 request and answer   control plane -> one node, or any

@@ -30,10 +30,10 @@ func (b *Bus) SendSuspect(m *tablev1.Suspect) error {
 	return b.publish(b.lanes.suspects, b.inRegion("suspect."+b.cfg.Name), m)
 }
 
-// WatchConfig calls handle for each Config that a leader publishes. The node must still fence it by revision.
+// WatchConfig calls handle for each Config that the region's leader publishes. The node must still fence it by revision.
 func (b *Bus) WatchConfig(handle func(*tablev1.Config)) (stop func(), err error) {
 	accept := func(m *tablev1.Config, _ string) bool { return m.GetHeader().GetCluster() == b.cfg.Cluster }
-	return watch(b, b.lanes.config, b.inCluster("config"), accept, handle)
+	return watch(b, b.lanes.config, b.inRegion("config"), accept, handle)
 }
 
 // WatchHealth calls handle for each Health published for this region. The node must still fence it by (epoch, seq).

@@ -21,7 +21,7 @@ type lane struct {
 
 // lanes are all kinds of messages.
 type lanes struct {
-	outcomes, heartbeats, suspects, health, config, lead, catalog, explain *lane
+	outcomes, heartbeats, suspects, health, config, lead, digests, catalog, explain *lane
 }
 
 func newLanes() lanes {
@@ -32,13 +32,14 @@ func newLanes() lanes {
 		health:     &lane{name: "health", bytesMax: 4 * mib, pendingMax: 64},
 		config:     &lane{name: "config", bytesMax: 16 * mib, pendingMax: 64},
 		lead:       &lane{name: "lead", bytesMax: 4 * kib, pendingMax: 256},
+		digests:    &lane{name: "digests", bytesMax: 4 * mib, pendingMax: 256},
 		catalog:    &lane{name: "catalog", bytesMax: 16 * mib, pendingMax: 64},
 		explain:    &lane{name: "explain", bytesMax: 16 * mib, pendingMax: 64},
 	}
 }
 
 func (l *lanes) all() []*lane {
-	return []*lane{l.outcomes, l.heartbeats, l.suspects, l.health, l.config, l.lead, l.catalog, l.explain}
+	return []*lane{l.outcomes, l.heartbeats, l.suspects, l.health, l.config, l.lead, l.digests, l.catalog, l.explain}
 }
 
 // pendingBytesMax bounds what waits for one handler, in bytes, whatever the number of messages.

@@ -12,6 +12,15 @@
 // implies: a refused connection to the provider, a 500 to the model, a 401 to the key. A provider is besides only as well as the best of its
 // models in use, and is out when all of its keys are refused. Throttling (429) blocks its key for as long as it says and opens nothing.
 //
+// # Regions
+//
+// A Fleet judges for the nodes of its region, by what they see. The leaders of the regions tell each other once a second, and at once when a circuit
+// changes, which circuits are open by their own evidence and how much their nodes ask for. A circuit opens by others' word (heed.go) when two
+// of them say so, or, for a model, those from where half of its usual requests come, or, for a credential, one; but not while the own nodes get good
+// answers, and that a provider cannot be reached from one region says nothing about another. It closes when they take their word back, or when the own
+// probes pass: then they are not believed about that target for a while. And each region takes its part of every limit (share.go), by what
+// all of them ask for.
+//
 // # What protects from too much zeal
 //
 // The panic guard: health takes no more than a third of a route's capacity away, and never the last candidate; what would open beyond that is

@@ -36,6 +36,10 @@ const evidenceAge = 10 * time.Second
 // Observe takes what a node saw. urgent says that Step should follow at once.
 func (f *Fleet) Observe(now time.Time, b *outcomev1.Batch) (urgent bool) {
 	nowMS := now.UnixMilli()
+	if f.away(b.GetRegion()) {
+		f.refused++ // what a region sees stays in it
+		return false
+	}
 	n := f.node(b.GetNode())
 	if n == nil {
 		return false
@@ -194,14 +198,23 @@ const throttleMax = 60 * time.Second
 
 // take adds evidence to a unit's circuit, or reads in it how its probe ended.
 func (u *unit) take(n *node, c *outcome.Change, e circuit.Evidence, nowMS int64) (urgent bool) {
-	if c.New.Started > 0 {
-		u.usedMS = nowMS
+	u.asking(nowMS, c.New.Started)
+	if e.OK >= 0.5 {
+		u.okMS = nowMS
 	}
 	if u.machine.State().Closed() {
 		u.machine.Add(nowMS, e)
 		return u.machine.Tripped(nowMS)
 	}
 	return u.probed(n, c)
+}
+
+// asking counts requests that began.
+func (u *unit) asking(nowMS int64, begun uint64) {
+	if begun > 0 {
+		u.usedMS = nowMS
+		u.traffic.count(nowMS, float64(begun))
+	}
 }
 
 // probed takes the answer to a probe from the node that was granted it.
@@ -219,8 +232,9 @@ func (u *unit) refuse(n *node, c *outcome.Change, e evidence, nowMS int64) (urge
 	if !u.machine.State().Closed() {
 		return u.probed(n, c)
 	}
-	if c.New.Started > 0 {
-		u.usedMS = nowMS
+	u.asking(nowMS, c.New.Started)
+	if e.model.OK >= 0.5 {
+		u.okMS = nowMS
 	}
 	if e.refused < 0.5 {
 		return false

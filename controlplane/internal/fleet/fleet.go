@@ -10,7 +10,7 @@ import (
 
 // Config is the fleet's settings. Zero fields take the default.
 type Config struct {
-	// Region is where this control plane stands; capacity shares in Health are for its nodes.
+	// Region is where this control plane stands: it judges by what the nodes of its region see, and for them.
 	Region string
 	// Seed decides the jitter of all waits. Replicas may have the same.
 	Seed uint64
@@ -54,9 +54,10 @@ type Fleet struct {
 	routes []*route
 
 	// What was heard.
-	nodes  map[string]*node // :: name → what is known of it
-	links  []link           // :: target ID of the pool → the units it concerns; emptied when the catalog changes
-	pooled []opinion        // :: target ID → how all nodes together see it
+	nodes   map[string]*node   // :: name → what is known of it; of this region
+	regions map[string]*region // :: name → what is known of the other regions
+	links   []link             // :: target ID of the pool → the units it concerns; emptied when the catalog changes
+	pooled  []opinion          // :: target ID → how all nodes together see it
 
 	// Where this replica stands.
 	leading                    bool
@@ -67,8 +68,14 @@ type Fleet struct {
 	leases                     uint64
 	transitions                []*tablev1.Transition
 	saved                      map[key]savedUnit // from a snapshot, for units that nobody has asked for yet
-	refused                    uint64            // nodes beyond the limit, messages without a node
+	refused                    uint64            // nodes and regions beyond the limit, messages without a node
 	scratch                    outcome.Sketch
+
+	// What this region takes of the limits that are no target's, in ppm; moved says that the parts are to be computed anew, tell that the other
+	// regions should hear of something at once.
+	share       uint32
+	moved, tell bool
+	claims      []claim // scratch
 }
 
 // Decision is what a Step decided.
@@ -79,6 +86,8 @@ type Decision struct {
 	Transitions []*tablev1.Transition
 	// Changed says that nodes should hear of it now rather than with the next heartbeat: a state, grant or outlier changed, or a weight by a lot.
 	Changed bool
+	// Tell says that the other regions should get a Digest now rather than within the second.
+	Tell bool
 }
 
 // New makes a fleet that knows nothing, and learns for a while before it raises or closes anything. now is the wall clock, as in all methods.
@@ -89,6 +98,8 @@ func New(c Config, now time.Time) *Fleet {
 		pool:       outcome.NewPool(outcome.Limits{Nodes: c.NodesMax, Targets: c.TargetsMax}),
 		units:      map[key]*unit{},
 		nodes:      map[string]*node{},
+		regions:    map[string]*region{},
+		share:      ppm,
 		saved:      map[key]savedUnit{},
 		learnUntil: now.Add(c.Learning).UnixMilli(),
 	}
@@ -101,17 +112,22 @@ func (f *Fleet) Step(now time.Time, leading bool) Decision {
 		f.quietUntil = nowMS + leaseMax.Milliseconds()
 	}
 	f.leading = leading
-	if nowMS-f.sweptAt >= sweepEvery.Milliseconds() || nowMS < f.sweptAt {
+	swept := nowMS-f.sweptAt >= sweepEvery.Milliseconds() || nowMS < f.sweptAt
+	if swept {
 		f.sweptAt = nowMS
 		f.sweep(nowMS)
 	}
 	if leading {
+		if swept || f.moved {
+			f.apportion(nowMS)
+		}
 		f.judge(nowMS)
 		f.guard(nowMS)
 		f.grant(nowMS)
 	}
 	changes, changed := f.show(nowMS)
-	return Decision{Health: f.health(nowMS), Transitions: changes, Changed: changed}
+	f.tell = f.tell || len(changes) > 0
+	return Decision{Health: f.health(nowMS), Transitions: changes, Changed: changed, Tell: f.tell && leading && f.Abroad()}
 }
 
 // sweepEvery is how often that is done which needs no hurry.
@@ -134,6 +150,7 @@ func (f *Fleet) judge(nowMS int64) {
 		}
 		if v := u.verdict; v.lease != 0 && v.lease == u.machine.Probe().Lease {
 			u.note(u.machine.Probed(nowMS, v.ok, raise|circuit.MayOpen))
+			u.heed.active = u.heed.active && v.ok // a probe that failed here is evidence of its own
 		}
 		u.block, u.verdict = block{}, verdict{}
 		l := raise
@@ -141,6 +158,9 @@ func (f *Fleet) judge(nowMS int64) {
 			l |= circuit.MayOpen
 		}
 		u.note(u.machine.Judge(nowMS, l))
+		if !forced {
+			f.obey(u, nowMS, l)
+		}
 	}
 }
 

@@ -182,17 +182,81 @@ func TestLimits(t *testing.T) {
 
 // Each region gets the part of a provider's capacity that its nodes ask for, and never nothing.
 func TestCapacityShares(t *testing.T) {
-	f := New(Config{Region: "eu"}, begin)
-	f.Asked(begin, providers("a"))
-	f.Observe(begin, failures("n1", "a", 3, begin))
-	if got := f.Step(begin, true).Health.GetTargets()[0].GetCapacitySharePpm(); got != ppm {
-		t.Errorf("alone it gets %d ppm, want all", got)
+	eu, us := New(Config{Region: "eu"}, begin), New(Config{Region: "us"}, begin)
+	for i, f := range []*Fleet{eu, us} {
+		f.Asked(begin, providers("a"))
+		b := failures("n1", "a", 3-2*i, begin)
+		b.Region = f.config.Region
+		f.Observe(begin, b)
+		h := f.Step(begin, true).Health
+		if got := h.GetTargets()[0].GetCapacitySharePpm(); got != ppm || h.GetRegionSharePpm() != 0 || f.Abroad() {
+			t.Errorf("alone it gets %d ppm, want all", got)
+		}
 	}
-	us := failures("n2", "a", 1, begin)
-	us.Region = "us"
-	f.Observe(begin, us)
-	if got := f.Step(begin, true).Health.GetTargets()[0].GetCapacitySharePpm(); got != 700_000 {
-		t.Errorf("with three quarters of the demand it gets %d ppm, want 700000", got)
+	for seq := range uint64(3) {
+		for _, way := range [][2]*Fleet{{eu, us}, {us, eu}} {
+			d := way[0].Digest(begin)
+			d.Header = &tablev1.Header{Epoch: 1, HealthSeq: seq + 1, Leader: "cp"}
+			way[1].HeardRegion(begin, d)
+			way[1].Step(begin, true)
+		}
+	}
+	for _, row := range []struct {
+		f    *Fleet
+		want uint32
+	}{{eu, 700_000}, {us, 300_000}} {
+		h := row.f.Step(begin, true).Health
+		if got := h.GetTargets()[0].GetCapacitySharePpm(); got/1000 != row.want/1000 || h.GetRegionSharePpm() != got {
+			t.Errorf("%s gets %d ppm of the provider and %d of the rest, want %d", row.f.config.Region, got, h.GetRegionSharePpm(), row.want)
+		}
+	}
+	us.Step(begin.Add(11*time.Minute), true)
+	if got := us.Step(begin.Add(11*time.Minute), true).Health.GetTargets()[0].GetCapacitySharePpm(); got != ppm {
+		t.Errorf("when the other region is forgotten it gets %d ppm, want all", got)
+	}
+}
+
+// TestDigestsAreFenced: what is late, from the own region, from a broken clock or without end changes nothing, and memory is bounded.
+func TestDigestsAreFenced(t *testing.T) {
+	f := New(Config{Region: "eu", TargetsMax: 4}, begin)
+	f.Asked(begin, providers("a"))
+	digest := func(region string, epoch, seq uint64, open bool) *tablev1.RegionDigest {
+		d := &tablev1.RegionDigest{Header: &tablev1.Header{Epoch: epoch, HealthSeq: seq, Leader: "cp"}, Region: region}
+		if open {
+			d.Targets = append(d.Targets, &tablev1.RegionTarget{Provider: "a", Model: "m", OpenedUnixMs: begin.UnixMilli(), Demand: &tablev1.Demand{UsualMilli: 1000}})
+		}
+		return d
+	}
+	open := func(now time.Time) bool { return circuits(f.Step(now, true).Health)[key{provider: "a", model: "m"}] }
+	many := digest("us", 9, 9, false)
+	many.Targets = make([]*tablev1.RegionTarget, 5)
+	for what, d := range map[string]*tablev1.RegionDigest{
+		"its own region":             digest("eu", 1, 1, true),
+		"an epoch far in the future": digest("us", uint64(begin.Add(2*time.Hour).UnixMilli())<<16, 1, true),
+		"more targets than are kept": many,
+	} {
+		if f.HeardRegion(begin, d); f.Abroad() {
+			t.Errorf("%s was taken", what)
+		}
+	}
+	f.HeardRegion(begin, digest("us", 2, 7, false))
+	for what, d := range map[string]*tablev1.RegionDigest{"an old one": digest("us", 2, 6, true), "a repeated one": digest("us", 2, 7, true), "a deposed leader's": digest("us", 1, 9, true)} {
+		if f.HeardRegion(begin, d) || open(begin) {
+			t.Errorf("%s was taken", what)
+		}
+	}
+	if f.HeardRegion(begin, digest("us", 2, 8, true)); open(begin) {
+		t.Error("with no other candidate left, the circuit opened by another region's word")
+	}
+	f.Asked(begin, providers("a", "b", "c", "d"))
+	if !open(begin) {
+		t.Error("the circuit did not open by the word of the region that all requests come from")
+	}
+	for i := range 2 * regionsMax {
+		f.HeardRegion(begin, digest(fmt.Sprint("r", i), 1, 1, false))
+	}
+	if got := len(f.regions); got != regionsMax {
+		t.Errorf("%d regions are remembered, want %d", got, regionsMax)
 	}
 }
 

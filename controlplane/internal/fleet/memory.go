@@ -18,6 +18,9 @@ func (f *Fleet) Follow(now time.Time, h *tablev1.Health) {
 		return
 	}
 	f.followedEpoch, f.followedSeq = epoch, seq
+	if share := h.GetRegionSharePpm(); share > 0 {
+		f.share = share
+	}
 	healthyKeys := map[*unit]bool{}
 	for _, u := range f.order {
 		if u.key.credential != "" {
@@ -31,6 +34,12 @@ func (f *Fleet) Follow(now time.Time, h *tablev1.Health) {
 		}
 		delete(healthyKeys, u)
 		u.follow(nowMS, e)
+		if share := e.GetCapacitySharePpm(); share > 0 && u.key.credential == "" {
+			u.share = share
+		}
+		if u.heed.active = e.GetHeeded(); u.heed.active {
+			u.heed.by = f.openings(u, e.GetOpenIn())
+		}
 	}
 	for u := range healthyKeys { // a key that is well is not mentioned
 		u.follow(nowMS, &tablev1.TargetHealth{State: tablev1.State_STATE_HEALTHY})

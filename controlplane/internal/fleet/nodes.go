@@ -83,8 +83,12 @@ func (f *Fleet) node(name string) *node {
 	return n
 }
 
-// Heard takes what a node says of itself.
+// Heard takes what a node says of itself. Of a node of another region it is only of interest that there is such a region.
 func (f *Fleet) Heard(now time.Time, h *tablev1.Heartbeat) {
+	if f.away(h.GetRegion()) {
+		f.region(h.GetRegion(), now.UnixMilli())
+		return
+	}
 	n := f.node(h.GetNode())
 	if n == nil {
 		return
@@ -224,7 +228,14 @@ func (f *Fleet) sweep(nowMS int64) {
 			}
 		}
 	}
+	for name, r := range f.regions {
+		if nowMS-r.signMS > f.config.Forget.Milliseconds() {
+			delete(f.regions, name)
+			f.moved = true
+		}
+	}
 	for _, u := range f.order {
+		u.traffic.sample(nowMS, max(u.inFlight, 0))
 		if u.key.credential == "" && u.key.model != "" {
 			u.speed.sweep(&f.scratch, nowMS, u.machine.State() == circuit.Healthy)
 			u.machine.Latency(nowMS, u.speed.p99)

@@ -151,12 +151,11 @@ func rank(s circuit.State) int {
 // health builds the view that goes out.
 func (f *Fleet) health(nowMS int64) *tablev1.Health {
 	h := &tablev1.Health{Targets: make([]*tablev1.TargetHealth, 0, len(f.order))}
-	share := f.capacityShare()
 	for _, u := range f.order {
 		if u.key.credential != "" && u.shown.state == circuit.Healthy {
 			continue // a key that is well is not worth its bytes
 		}
-		h.Targets = append(h.Targets, u.entry(nowMS, share))
+		h.Targets = append(h.Targets, f.entry(u, nowMS))
 	}
 	for _, n := range f.nodes {
 		if n.live {
@@ -167,19 +166,28 @@ func (f *Fleet) health(nowMS int64) *tablev1.Health {
 		}
 	}
 	slices.Sort(h.GetOutliers())
+	if f.Abroad() {
+		h.RegionSharePpm, h.Regions = f.share, f.views()
+	}
 	h.Transitions = slices.Clone(f.transitions[max(len(f.transitions)-transitionsShown, 0):])
 	return h
 }
 
 // entry is one target as it crosses the bus.
-func (u *unit) entry(nowMS int64, share uint32) *tablev1.TargetHealth {
-	m := u.machine.Memory()
+func (f *Fleet) entry(u *unit, nowMS int64) *tablev1.TargetHealth {
+	m, share := u.machine.Memory(), u.share
+	if u.key.credential != "" {
+		share = u.provider.share
+	}
 	e := &tablev1.TargetHealth{
 		Provider: u.key.provider, Model: u.key.model, Credential: u.key.credential,
 		State: tablev1.State(u.shown.state), Reason: u.shown.reason, SinceUnixMs: u.shown.sinceMS,
 		WeightPpm: u.shown.weight, CapacitySharePpm: share, InFlight: uint32(max(u.inFlight, 0)),
 		FirstTokenMs: uint32(u.speed.p50.Milliseconds()), PerTokenUs: uint32(u.speed.perToken.Microseconds()),
-		Opens: uint32(m.Opens), Successes: uint32(m.Good), OpenedUnixMs: m.OpenedMS, RetryUnixMs: m.RetryMS,
+		Opens: uint32(m.Opens), Successes: uint32(m.Good), OpenedUnixMs: m.OpenedMS, RetryUnixMs: m.RetryMS, Heeded: u.heed.active,
+	}
+	if f.Abroad() {
+		e.OpenIn = f.listen(u, nowMS).open
 	}
 	if success, samples := u.machine.SuccessShare(nowMS); samples > 0 {
 		e.SuccessPpm = uint32(success * ppm)

@@ -43,12 +43,21 @@ func TestSimulator(t *testing.T) {
 // sim is one schedule with its auditor.
 type sim struct {
 	*world
-	log    func(string, ...any)
-	calmMS int64 // since when the bus is whole and nobody has come or gone
-	soloMS int64 // since when there has been no second leader and no partition
-	outMS  map[string]map[key]int64
-	probes map[key]map[string]int64 // :: whose grant → nodes with a probe in flight → since when
-	broken error
+	regions []string
+	log     func(string, ...any)
+	calmMS  int64 // since when the bus is whole and nobody has come or gone
+	soloMS  int64 // since when there has been no second leader and no partition
+	outMS   map[string]map[key]int64
+	probes  map[inRegion]map[string]int64 // :: whose grant → nodes with a probe in flight → since when
+	shares  map[string]*tablev1.Health    // :: region → what its only leader said last
+	over    map[key]int64                 // :: what the regions take more of than there is → since when
+	broken  error
+}
+
+// inRegion is a target as one region sees it.
+type inRegion struct {
+	region string
+	key
 }
 
 func (s *sim) failf(format string, args ...any) {
@@ -58,7 +67,7 @@ func (s *sim) failf(format string, args ...any) {
 }
 
 func simulate(seed uint64, log func(string, ...any)) error {
-	s := &sim{world: newWorld(seed), log: log, outMS: map[string]map[key]int64{}, probes: map[key]map[string]int64{}}
+	s := &sim{world: newWorld(seed), log: log, outMS: map[string]map[key]int64{}, probes: map[inRegion]map[string]int64{}, shares: map[string]*tablev1.Health{}, over: map[key]int64{}}
 	s.bus.part = map[string]int{}
 	s.build()
 	s.observe = watcher{published: s.published, accepted: s.accepted, began: s.began, probed: s.probed, took: s.took, decided: s.decided}
@@ -66,6 +75,7 @@ func simulate(seed uint64, log func(string, ...any)) error {
 	s.chaos(60 * time.Second)
 	s.peace()
 	s.failover()
+	s.across()
 	s.reckon()
 	return s.broken
 }
@@ -89,11 +99,15 @@ func (s *sim) build() {
 			p.HealthCheckIntervalS = 5
 		}
 	}
-	for i := range 3 {
-		s.addReplica(fmt.Sprintf("cp-%d", i+1))
-	}
-	for i := range 2 + s.pick(5) {
-		s.addNode(fmt.Sprintf("n%d", i+1), 5+20*s.rand.Float64())
+	s.regions = []string{"eu", "us", "as"}[:1+s.pick(3)]
+	s.bus.far = time.Duration(s.pick(100)) * time.Millisecond
+	for _, region := range s.regions {
+		for i := range 4 - len(s.regions) {
+			s.addReplica(fmt.Sprintf("cp-%s-%d", region, i+1), region)
+		}
+		for i := range 2 + s.pick(5)/len(s.regions) {
+			s.addNode(fmt.Sprintf("n-%s-%d", region, i+1), region, 5+20*s.rand.Float64())
+		}
 	}
 	s.bus.loss, s.bus.twice = 0.2*s.rand.Float64(), 0.2*s.rand.Float64()
 	s.bus.delay = time.Duration(s.pick(100)+1) * time.Millisecond
@@ -126,7 +140,7 @@ func (s *sim) happen() {
 		s.log("%d %s recovers", s.nowMS-worldBegin, p.GetId())
 	case 5, 12, 13:
 		r := s.replicas[s.pick(len(s.replicas))]
-		if l := s.leader(); l != nil && s.pick(2) == 0 {
+		if l := s.leader(r.region); l != nil && s.pick(2) == 0 {
 			r = l
 		}
 		s.disturb()
@@ -165,8 +179,11 @@ func (s *sim) sicken(p *tablev1.Provider) {
 	case 1:
 		v.slow = 8
 	}
-	if s.pick(4) == 0 {
+	switch s.pick(6) {
+	case 0:
 		v.only = []string{s.nodes[s.pick(len(s.nodes))].name}
+	case 1, 2:
+		v.only = []string{s.regions[s.pick(len(s.regions))]}
 	}
 	s.log("%d %s sickens: %+v", s.nowMS-worldBegin, p.GetId(), *v)
 }
@@ -197,22 +214,27 @@ func (s *sim) split() {
 
 // watchLeaders notes when there is more than one leader, or a partition.
 func (s *sim) watchLeaders() {
-	leaders := 0
+	leaders := map[string]int{}
 	for _, r := range s.replicas {
 		if r.alive && r.lead.Leading() {
-			leaders++
+			leaders[r.region]++
 		}
 	}
-	parts := slices.Collect(maps.Values(s.bus.part))
-	if leaders > 1 || slices.Contains(parts, 1) {
+	for _, n := range leaders {
+		if n > 1 {
+			s.soloMS = s.nowMS
+		}
+	}
+	if slices.Contains(slices.Collect(maps.Values(s.bus.part)), 1) {
 		s.soloMS = s.nowMS
 	}
 }
 
-func (s *sim) leader() *replica {
+// leader is the only leader of a region.
+func (s *sim) leader(region string) *replica {
 	var leader *replica
 	for _, r := range s.replicas {
-		if r.alive && r.lead.Leading() {
+		if r.alive && r.lead.Leading() && r.region == region {
 			if leader != nil {
 				return nil
 			}
@@ -242,6 +264,56 @@ func (s *sim) published(r *replica, h *tablev1.Health) {
 		}
 	}
 	s.capacity(r, h)
+	s.shares[r.region] = h
+	s.apportioned()
+}
+
+// apportioned audits the regions' parts: while all hear each other, they are not more than the whole, but for what happens within the time of a few messages.
+func (s *sim) apportioned() {
+	if s.nowMS-s.calmMS < 5000 || s.nowMS-s.soloMS < 5000 {
+		clear(s.over)
+		return
+	}
+	sums := map[key]float64{}
+	for _, h := range s.shares {
+		if s.nowMS-h.GetHeader().GetIssuedUnixMs() > 200 {
+			clear(s.over)
+			return // nobody leads there, so nobody knows what its nodes take
+		}
+		sums[key{}] += float64(h.GetRegionSharePpm())
+		for _, e := range h.GetTargets() {
+			if e.GetCredential() == "" {
+				sums[key{e.GetProvider(), e.GetModel(), ""}] += float64(e.GetCapacitySharePpm())
+			}
+		}
+	}
+	for k, sum := range sums {
+		if sum <= 1.2*ppm {
+			delete(s.over, k)
+			continue
+		}
+		if s.over[k] == 0 {
+			s.over[k] = s.nowMS
+		}
+		if s.nowMS-s.over[k] > 5000 { // digests may be lost
+			s.failf("all regions together take %.0f %% of %q: %v", 100*sum/ppm, k, s.parts(k))
+		}
+	}
+}
+
+// parts lists what each region takes of something.
+func (s *sim) parts(k key) (list []string) {
+	for region, h := range s.shares {
+		part := h.GetRegionSharePpm()
+		for _, e := range h.GetTargets() {
+			if k != (key{}) && k == (key{e.GetProvider(), e.GetModel(), e.GetCredential()}) {
+				part = e.GetCapacitySharePpm()
+			}
+		}
+		list = append(list, fmt.Sprintf("%s %.1f %%", region, percent(part)))
+	}
+	slices.Sort(list)
+	return list
 }
 
 // capacity is I15: health takes away no more than 34 % of any route, or one provider of it, and never the last candidate.
@@ -324,7 +396,7 @@ const obeyed = 1500 * time.Millisecond
 // began audits I5 and I6: nobody asks what is open, but for one probe at a time.
 func (s *sim) began(n *simNode, t outcome.Target, probe *key) {
 	if probe == nil {
-		l := s.leader()
+		l := s.leader(n.region)
 		since := s.nowMS - obeyed.Milliseconds()
 		if l == nil || s.calmMS > since || l.leadingMS > since || !s.reaches(l.name, n.name) {
 			return
@@ -338,16 +410,17 @@ func (s *sim) began(n *simNode, t outcome.Target, probe *key) {
 		return
 	}
 	s.log("%d %s probes %s", s.nowMS-worldBegin, n.name, probe)
-	if s.probes[*probe] == nil {
-		s.probes[*probe] = map[string]int64{}
+	at := inRegion{n.region, *probe}
+	if s.probes[at] == nil {
+		s.probes[at] = map[string]int64{}
 	}
-	s.probes[*probe][n.name] = s.nowMS - worldBegin
-	if len(s.probes[*probe]) > 1 && s.nowMS-s.soloMS > 2*leaseMax.Milliseconds() {
-		s.failf("I6: %d probes of %s at once, by %v; the latest by %s, from %v", len(s.probes[*probe]), *probe, s.probes[*probe], n.name, n.health.GetHeader())
+	s.probes[at][n.name] = s.nowMS - worldBegin
+	if len(s.probes[at]) > 1 && s.nowMS-s.soloMS > 2*leaseMax.Milliseconds() {
+		s.failf("I6: %d probes of %s at once, by %v; the latest by %s, from %v", len(s.probes[at]), *probe, s.probes[at], n.name, n.health.GetHeader())
 	}
 }
 
-func (s *sim) probed(n *simNode, probe key) { delete(s.probes[probe], n.name) }
+func (s *sim) probed(n *simNode, probe key) { delete(s.probes[inRegion{n.region, probe}], n.name) }
 
 // decided writes the transitions into the log of a schedule that is played again.
 func (s *sim) decided(r *replica, d Decision) {
@@ -419,12 +492,21 @@ func (s *sim) peace() {
 
 // sameEverywhere is I9.
 func (s *sim) sameEverywhere() {
-	l := s.leader()
+	for _, region := range s.regions {
+		s.sameIn(region)
+	}
+}
+
+func (s *sim) sameIn(region string) {
+	l := s.leader(region)
 	if l == nil {
-		s.failf("I9: a second after the bus was healed there is not one leader")
+		s.failf("I9: a second after the bus was healed there is not one leader in %s", region)
 		return
 	}
 	for _, n := range s.nodes {
+		if n.region != region {
+			continue
+		}
 		h := n.health.GetHeader()
 		if h.GetEpoch() != l.lead.Epoch() || h.GetHealthSeq()+2 < l.seq || h.GetConfigRevision() != s.config.GetHeader().GetConfigRevision() {
 			s.failf("I9: %s has %v, and %s speaks %d/%d", n.name, h, l.name, l.lead.Epoch(), l.seq)
@@ -437,7 +519,7 @@ func (s *sim) wellEverywhere() {
 	for _, n := range s.nodes {
 		for _, e := range n.health.GetTargets() {
 			if e.GetState() != tablev1.State_STATE_HEALTHY || e.GetModel() != "" && e.GetWeightPpm() < 0.9*ppm {
-				if l := s.leader(); l != nil {
+				if l := s.leader(n.region); l != nil {
 					s.log("%s", l.fleet.Describe(s.now()))
 				}
 				s.failf("%s still sees %s %s at %d ppm two minutes after it was well: %s", n.name,
@@ -457,15 +539,22 @@ func (s *sim) failover() {
 	v.kind, v.share = fault.ServerError, 1
 	s.run(15 * time.Second)
 	before := opened(s.nodes[0].health)
-	l := s.leader()
+	l := s.leader(s.nodes[0].region)
 	if l == nil {
 		s.failf("there is not one leader")
 		return
+	}
+	if len(s.replicas)/len(s.regions) < 2 {
+		*v = vendor{latency: v.latency, slow: 1}
+		return // nobody would follow it
 	}
 	l.stop()
 	s.disturb()
 	s.run(400 * time.Millisecond)
 	for _, n := range s.nodes {
+		if n.region != l.region {
+			continue
+		}
 		if n.health.GetHeader().GetLeader() == l.name {
 			s.failf("%s still follows %s, dead for 400 ms", n.name, l.name)
 		}
@@ -476,6 +565,80 @@ func (s *sim) failover() {
 	l.start()
 	*v = vendor{latency: v.latency, slow: 1}
 	s.run(2 * time.Second)
+}
+
+// across lets a provider fail that only the first region asks: within a second of its opening there, it is out in all others. Then it fails for the first
+// region alone, while all ask: it stays in use elsewhere. With one region, nothing crosses.
+func (s *sim) across() {
+	if s.broken != nil {
+		return
+	}
+	if len(s.regions) == 1 {
+		if s.stats.digests > 0 {
+			s.failf("one region alone has sent %d digests", s.stats.digests)
+		}
+		return
+	}
+	p := s.config.GetProviders()[len(s.config.GetProviders())-1]
+	v := s.vendors[p.GetId()]
+	home := s.regions[0]
+	s.hush(func(n *simNode) bool { return n.region != home })
+	s.run(3 * time.Minute) // and what is usual elsewhere is forgotten
+	v.kind, v.share = fault.ServerError, 1
+	s.run(20 * time.Second)
+	for _, m := range p.GetModels() {
+		s.crossed(home, key{provider: p.GetId(), model: m.GetId()})
+	}
+	s.hush(func(*simNode) bool { return false })
+	*v = vendor{latency: v.latency, slow: 1}
+	s.run(3 * time.Minute)
+	s.log("%d %s cannot be reached from %s", s.nowMS-worldBegin, p.GetId(), home)
+	v.kind, v.share, v.only = fault.Connect, 1, []string{home}
+	s.run(20 * time.Second)
+	for _, n := range s.nodes {
+		if n.region != home && circuits(n.health)[key{provider: p.GetId()}] {
+			s.failf("%s is out in %s, and cannot be reached from %s alone: %s", p.GetId(), n.region, home, states(n.health))
+		}
+	}
+	*v = vendor{latency: v.latency, slow: 1}
+	s.run(3 * time.Minute)
+	s.wellEverywhere()
+}
+
+// hush ends the traffic of those nodes alone.
+func (s *sim) hush(whose func(*simNode) bool) {
+	for _, n := range s.nodes {
+		n.quiet = whose(n)
+	}
+}
+
+// crossed audits I5 between regions: what is out in one that has all the traffic is out in all within a second, unless their guard holds it.
+func (s *sim) crossed(home string, k key) {
+	opened := int64(0)
+	for _, n := range s.nodes {
+		for _, e := range n.health.GetTargets() {
+			if n.region == home && k == (key{e.GetProvider(), e.GetModel(), e.GetCredential()}) && e.GetOpenedUnixMs() != 0 {
+				opened = e.GetOpenedUnixMs()
+			}
+		}
+	}
+	if opened == 0 {
+		return // the guard of the first region held it
+	}
+	for _, n := range s.nodes {
+		for _, e := range n.health.GetTargets() {
+			if n.region == home || k != (key{e.GetProvider(), e.GetModel(), e.GetCredential()}) {
+				continue
+			}
+			l := s.leader(n.region)
+			if l == nil || l.fleet.units[k].heed.distrustMS > opened || !l.fleet.mayOpen(l.fleet.units[k], s.nowMS) {
+				continue // it has seen the contrary during the chaos, or its guard holds it
+			}
+			if at := e.GetOpenedUnixMs(); at == 0 || at-opened > 1000 {
+				s.failf("I5: %s opened in %s at %d and in %s at %d: %s", k, home, opened-worldBegin, n.region, at-worldBegin, e.GetReason())
+			}
+		}
+	}
 }
 
 // reckon ends all traffic and is I13: every replica has counted what the nodes have, no more and no less.
@@ -491,14 +654,17 @@ func (s *sim) reckon() {
 	}
 	s.ask()
 	s.run(35 * time.Second)
-	want := map[outcome.Target]uint64{}
+	want := map[string]map[outcome.Target]uint64{}
 	for _, n := range s.nodes {
+		if want[n.region] == nil {
+			want[n.region] = map[outcome.Target]uint64{}
+		}
 		for t, count := range n.truth {
-			want[t] += count
+			want[n.region][t] += count
 		}
 	}
 	for _, r := range s.replicas {
-		for t, count := range want {
+		for t, count := range want[r.region] {
 			var got uint64
 			sum := r.fleet.Sum(t)
 			for _, f := range sum.Faults {

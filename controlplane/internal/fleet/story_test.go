@@ -131,12 +131,12 @@ func (s *story) play(words []string) error {
 		return s.providers(args, values)
 	case "replicas":
 		for _, a := range args {
-			w.addReplica(a)
+			w.addReplica(a, values["region"])
 		}
 	case "nodes":
 		rate, _ := strconv.ParseFloat(values["rate"], 64)
 		for _, a := range args {
-			w.addNode(a, rate)
+			w.addNode(a, values["region"], rate)
 		}
 	case "run":
 		d, err := time.ParseDuration(args[0])
@@ -158,8 +158,23 @@ func (s *story) play(words []string) error {
 		}
 	case "heal":
 		clear(w.bus.part)
+	case "far":
+		d, err := time.ParseDuration(args[0])
+		w.bus.far = d
+		return err
+	case "quiet", "busy":
+		for _, n := range w.nodes {
+			if slices.Contains(args, n.name) {
+				n.quiet = words[0] == "quiet"
+			}
+		}
+	case "shares":
+		s.shares()
 	case "show":
-		s.show()
+		if len(args) == 0 {
+			args = []string{w.nodes[0].name}
+		}
+		s.show(args[0])
 	case "tell":
 		s.w.observe.began = s.began
 	default:
@@ -268,10 +283,28 @@ func (s *story) power(word string, names []string) error {
 	return nil
 }
 
-// show prints the table as the first node has it.
-func (s *story) show() {
-	h := s.w.nodes[0].health
-	s.linef("as %s has it, from %s, %d nodes live", s.w.nodes[0].name, h.GetHeader().GetLeader(), h.GetNodesLive())
+// shares prints what each region takes of everything, and of each provider.
+func (s *story) shares() {
+	told := map[string]bool{}
+	for _, n := range s.w.nodes {
+		if told[n.region] {
+			continue
+		}
+		told[n.region] = true
+		s.linef("%s takes %.0f %% of everything", n.region, percent(n.health.GetRegionSharePpm()))
+		for _, e := range n.health.GetTargets() {
+			if e.GetModel() == "" && e.GetCredential() == "" {
+				fmt.Fprintf(&s.out, "          and %.0f %% of %s\n", percent(e.GetCapacitySharePpm()), e.GetProvider())
+			}
+		}
+	}
+}
+
+// show prints the table as a node has it.
+func (s *story) show(node string) {
+	n := s.w.nodes[slices.IndexFunc(s.w.nodes, func(n *simNode) bool { return n.name == node })]
+	h := n.health
+	s.linef("as %s has it, from %s, %d nodes live", n.name, h.GetHeader().GetLeader(), h.GetNodesLive())
 	for _, e := range h.GetTargets() {
 		k := key{e.GetProvider(), e.GetModel(), e.GetCredential()}
 		if k.model == "" && circuit.State(e.GetState()) == circuit.Healthy {

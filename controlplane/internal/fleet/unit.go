@@ -36,6 +36,10 @@ type unit struct {
 	why         string // reason of the machine's last change
 	check       check
 	speed       speed
+	traffic     traffic
+	okMS        int64   // when it last answered well
+	heed        heeding // other regions' word
+	share       uint32  // this region's part of its limits, in ppm; a credential's is its provider's
 	shown       shown
 	said        circuit.State // what whoever leads last told the nodes; Unknown before the first time
 }
@@ -138,7 +142,7 @@ func (f *Fleet) adopt(now time.Time, old map[key]*unit, k key, a asked) *unit {
 		return twice
 	}
 	if !known {
-		u = &unit{key: k, machine: circuit.New(a.breaker, f.seed(k)), usedMS: now.UnixMilli()}
+		u = &unit{key: k, machine: circuit.New(a.breaker, f.seed(k)), usedMS: now.UnixMilli(), share: f.idleShare()}
 		if s, ok := f.saved[k]; ok {
 			u.restore(now.UnixMilli(), s)
 			delete(f.saved, k)

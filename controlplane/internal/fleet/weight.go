@@ -85,27 +85,3 @@ func (u *unit) room() float64 {
 	free := 1 - float64(u.provider.inFlight)/limit
 	return min(max(free*5, 0.1), 1)
 }
-
-// regionFloor is the part of every provider's capacity that is divided evenly among the regions, whatever they use.
-const regionFloor = 0.2
-
-// capacityShare is the part of every provider's capacity that is for this region: by what its nodes ask for, against all regions' nodes.
-func (f *Fleet) capacityShare() uint32 {
-	regions := map[string]float64{}
-	var all float64
-	for _, n := range f.nodes {
-		if n.live {
-			regions[n.region] += n.rate
-			all += n.rate
-		}
-	}
-	if _, here := regions[f.config.Region]; !here || len(regions) < 2 {
-		return ppm
-	}
-	even := 1 / float64(len(regions))
-	used := even
-	if all > 0 {
-		used = regions[f.config.Region] / all
-	}
-	return uint32(ppm * (regionFloor*even + (1-regionFloor)*used))
-}

@@ -45,7 +45,7 @@ type watcher struct {
 	decided   func(r *replica, d Decision)
 }
 
-type stats struct{ requests, failures, messages, lost uint64 }
+type stats struct{ requests, failures, messages, lost, digests uint64 }
 
 // vendor is how a provider behaves. Fields of it that name nodes apply to those alone.
 type vendor struct {
@@ -54,7 +54,7 @@ type vendor struct {
 	latency time.Duration
 	hang    bool
 	slow    float64 // factor
-	// only these nodes suffer; nil means all.
+	// only these nodes, or those of these regions, suffer; nil means all.
 	only []string
 	// badKeys are refused, whatever else.
 	badKeys []string
@@ -147,7 +147,9 @@ func (w *world) ask() {
 type simBus struct {
 	loss, twice float64
 	delay       time.Duration // at most; 1 ms at least
+	far         time.Duration // more, between regions
 	part        map[string]int
+	regions     map[string]string // :: party → region
 }
 
 func (w *world) reaches(from, to string) bool { return w.bus.part[from] == w.bus.part[to] }
@@ -168,6 +170,9 @@ func (w *world) carry(from, to string, deliver func()) {
 		if w.bus.delay > 0 {
 			d += time.Duration(w.rand.Int64N(int64(w.bus.delay)))
 		}
+		if w.bus.regions[from] != w.bus.regions[to] {
+			d += w.bus.far
+		}
 		w.after(d, func() {
 			if w.reaches(from, to) {
 				deliver()
@@ -180,6 +185,7 @@ func (w *world) carry(from, to string, deliver func()) {
 type replica struct {
 	w         *world
 	name      string
+	region    string
 	life      int // grows with every start, so that events of an earlier life find nobody
 	alive     bool
 	lead      *lead.Lead
@@ -190,13 +196,23 @@ type replica struct {
 	followed  *tablev1.Health // the last Health that it took over, or said itself
 	leadingMS int64           // when it began to lead
 	kept      []byte          // its snapshot on disk
+	digests   uint64
+	digestMS  int64 // when it last told the other regions
 }
 
-func (w *world) addReplica(name string) *replica {
-	r := &replica{w: w, name: name}
+func (w *world) addReplica(name, region string) *replica {
+	r := &replica{w: w, name: name, region: region}
 	w.replicas = append(w.replicas, r)
+	w.belongs(name, region)
 	r.start()
 	return r
+}
+
+func (w *world) belongs(name, region string) {
+	if w.bus.regions == nil {
+		w.bus.regions = map[string]string{}
+	}
+	w.bus.regions[name] = region
 }
 
 // start starts it, with what it finds on disk.
@@ -206,7 +222,7 @@ func (r *replica) start() {
 	life := r.life
 	r.alive, r.was, r.followed = true, false, nil
 	r.lead = lead.New(lead.Config{Replica: r.name, Jitter: w.rand.Float64()}, w.now())
-	r.fleet = New(Config{Seed: w.rand.Uint64()}, w.now())
+	r.fleet = New(Config{Seed: w.rand.Uint64(), Region: r.region}, w.now())
 	r.fleet.Asked(w.now(), w.config)
 	if r.kept != nil {
 		if err := r.fleet.Restore(w.now(), r.kept); err != nil {
@@ -232,7 +248,7 @@ func (r *replica) tick() bool {
 	if r.lead.Tick(r.w.now(), true) {
 		epoch := r.lead.Epoch()
 		for _, other := range r.w.replicas {
-			if other != r {
+			if other != r && other.region == r.region {
 				r.w.carry(r.name, other.name, func() {
 					if other.alive {
 						other.lead.Hear(other.w.now(), epoch, r.name)
@@ -262,7 +278,28 @@ func (r *replica) step() bool {
 	if leading && (d.Changed || took || r.w.nowMS-r.sentMS >= 100) {
 		r.publish(d.Health)
 	}
+	if leading && (took || r.fleet.Abroad() && (d.Tell || r.w.nowMS-r.digestMS >= 1000)) {
+		r.tell()
+	}
 	return true
+}
+
+// tell tells the other regions.
+func (r *replica) tell() {
+	r.digests++
+	r.digestMS = r.w.nowMS
+	d := r.fleet.Digest(r.w.now())
+	d.Header = &tablev1.Header{Epoch: r.lead.Epoch(), HealthSeq: r.digests, Leader: r.name}
+	for _, other := range r.w.replicas {
+		if other.region != r.region {
+			r.w.stats.digests++
+			r.w.carry(r.name, other.name, func() {
+				if other.alive && other.fleet.HeardRegion(r.w.now(), d) {
+					other.step()
+				}
+			})
+		}
+	}
 }
 
 func (r *replica) publish(h *tablev1.Health) {
@@ -275,10 +312,12 @@ func (r *replica) publish(h *tablev1.Health) {
 		w.observe.published(r, h)
 	}
 	for _, n := range w.nodes {
-		w.carry(r.name, n.name, func() { n.accept(h) })
+		if n.region == r.region {
+			w.carry(r.name, n.name, func() { n.accept(h) })
+		}
 	}
 	for _, other := range w.replicas {
-		if other != r {
+		if other != r && other.region == r.region {
 			w.carry(r.name, other.name, func() { other.hear(h) })
 		}
 	}
@@ -301,7 +340,7 @@ func (r *replica) hear(h *tablev1.Health) {
 // it will follow nobody with a lower epoch, so the epoch must be learnt from the node.
 func (r *replica) hearNode(h *tablev1.Heartbeat) {
 	r.fleet.Heard(r.w.now(), h)
-	if a := h.GetApplied(); a.GetEpoch() > r.lead.Epoch() {
+	if a := h.GetApplied(); h.GetRegion() == r.region && a.GetEpoch() > r.lead.Epoch() {
 		r.lead.Hear(r.w.now(), a.GetEpoch(), a.GetLeader())
 	}
 }
@@ -334,9 +373,10 @@ type simNode struct {
 	quiet  bool                        // sends no more requests
 }
 
-func (w *world) addNode(name string, rate float64) *simNode {
-	n := &simNode{w: w, name: name, rate: rate}
+func (w *world) addNode(name, region string, rate float64) *simNode {
+	n := &simNode{w: w, name: name, region: region, rate: rate}
 	w.nodes = append(w.nodes, n)
+	w.belongs(name, region)
 	n.start()
 	return n
 }
@@ -382,11 +422,15 @@ func (n *simNode) start() {
 
 func (n *simNode) beat() {
 	h := &tablev1.Heartbeat{Node: n.name, Boot: n.boot, Region: n.region, SentUnixMs: n.w.nowMS, Applied: n.health.GetHeader()}
-	n.toReplicas(func(r *replica) { r.hearNode(h) })
+	n.toReplicas(true, func(r *replica) { r.hearNode(h) })
 }
 
-func (n *simNode) toReplicas(deliver func(*replica)) {
+// toReplicas sends to those of its region, or to all.
+func (n *simNode) toReplicas(everywhere bool, deliver func(*replica)) {
 	for _, r := range n.w.replicas {
+		if !everywhere && r.region != n.region {
+			continue
+		}
 		n.w.carry(n.name, r.name, func() {
 			if r.alive {
 				deliver(r)
@@ -402,7 +446,7 @@ func (n *simNode) report(all, urgent bool) {
 		Node: n.name, Boot: n.boot, Seq: n.seq, Region: n.region, SentUnixMs: n.w.nowMS, Urgent: urgent,
 		Targets: n.ledger.Snapshot(nil, all),
 	}
-	n.toReplicas(func(r *replica) { r.observeBatch(b) })
+	n.toReplicas(false, func(r *replica) { r.observeBatch(b) })
 }
 
 // accept takes a Health that is newer than what it has, and not of an older catalog: the fence.
@@ -624,7 +668,7 @@ func (v *vendor) answer(w *world, n *simNode, t outcome.Target) (kind fault.Kind
 	if slices.Contains(v.badKeys, t.Credential) {
 		return fault.Unauthorized, 20 * time.Millisecond, expected
 	}
-	if v.only != nil && !slices.Contains(v.only, n.name) {
+	if v.only != nil && !slices.Contains(v.only, n.name) && !slices.Contains(v.only, n.region) {
 		return fault.None, first, expected
 	}
 	if v.hang {

@@ -139,8 +139,12 @@ func (k *Keeper[W]) TakeConfig(c *tablev1.Config) {
 	revision := c.GetHeader().GetConfigRevision()
 	switch {
 	case k.base != nil && revision == have:
-		if k.source == FromDisk {
-			k.source = FromBus // the copy was up to date
+		late := k.nack != nil && k.nack.GetConfigRevision() < have // who spoke of an older one was behind, and has caught up
+		if late {
+			k.nack = nil
+		}
+		if k.source == FromDisk || late {
+			k.source = FromBus // a copy from disk was up to date
 			k.deps.Changed(true)
 		}
 		return

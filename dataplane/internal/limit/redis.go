@@ -35,8 +35,8 @@ type Redis struct {
 type RedisConfig struct {
 	// URL as in redis://user:password@host:port/db, rediss:// for TLS; with ?addr=host:port for further nodes of a cluster.
 	URL string
-	// Cluster, the aimux cluster's name, keeps the keys of several apart.
-	Cluster string
+	// Cluster, the aimux cluster's name, keeps the keys of several apart, and Region those of its regions, each of which has a part of every limit.
+	Cluster, Region string
 	// Timeout for each read and write; 0 means 50 ms. A late answer is worth nothing: the next round asks anew.
 	Timeout time.Duration
 	// Dial replaces the network, for a store inside this process; nil means the network.
@@ -68,7 +68,7 @@ func NewRedis(config RedisConfig) (*Redis, error) {
 		universal.DB = single.DB
 	}
 	return &Redis{
-		client: redis.NewUniversalClient(universal), prefix: "aimux:" + config.Cluster + ":",
+		client: redis.NewUniversalClient(universal), prefix: "aimux:" + config.Cluster + ":" + config.Region + ":",
 		lease: redis.NewScript(leaseLua), window: redis.NewScript(windowLua), budget: redis.NewScript(budgetLua),
 	}, nil
 }

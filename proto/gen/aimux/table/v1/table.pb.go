@@ -1679,8 +1679,10 @@ type Health struct {
 	Outliers []string `protobuf:"bytes,5,rep,name=outliers,proto3" json:"outliers,omitempty"`
 	// region_share_ppm is this region's part of the limits that are not a provider's; 0 means all.
 	RegionSharePpm uint32 `protobuf:"varint,6,opt,name=region_share_ppm,json=regionSharePpm,proto3" json:"region_share_ppm,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// regions are the other regions that this one hears of; empty where there is one alone.
+	Regions       []*RegionView `protobuf:"bytes,7,rep,name=regions,proto3" json:"regions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Health) Reset() {
@@ -1755,6 +1757,370 @@ func (x *Health) GetRegionSharePpm() uint32 {
 	return 0
 }
 
+func (x *Health) GetRegions() []*RegionView {
+	if x != nil {
+		return x.Regions
+	}
+	return nil
+}
+
+// RegionView is how one region looks from another.
+type RegionView struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Region    string                 `protobuf:"bytes,1,opt,name=region,proto3" json:"region,omitempty"`
+	Leader    string                 `protobuf:"bytes,2,opt,name=leader,proto3" json:"leader,omitempty"`
+	NodesLive uint32                 `protobuf:"varint,3,opt,name=nodes_live,json=nodesLive,proto3" json:"nodes_live,omitempty"`
+	// heard_unix_ms is when its leader was last heard; 0 when only its nodes were.
+	HeardUnixMs   int64  `protobuf:"varint,4,opt,name=heard_unix_ms,json=heardUnixMs,proto3" json:"heard_unix_ms,omitempty"`
+	SharePpm      uint32 `protobuf:"varint,5,opt,name=share_ppm,json=sharePpm,proto3" json:"share_ppm,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RegionView) Reset() {
+	*x = RegionView{}
+	mi := &file_aimux_table_v1_table_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RegionView) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RegionView) ProtoMessage() {}
+
+func (x *RegionView) ProtoReflect() protoreflect.Message {
+	mi := &file_aimux_table_v1_table_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RegionView.ProtoReflect.Descriptor instead.
+func (*RegionView) Descriptor() ([]byte, []int) {
+	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *RegionView) GetRegion() string {
+	if x != nil {
+		return x.Region
+	}
+	return ""
+}
+
+func (x *RegionView) GetLeader() string {
+	if x != nil {
+		return x.Leader
+	}
+	return ""
+}
+
+func (x *RegionView) GetNodesLive() uint32 {
+	if x != nil {
+		return x.NodesLive
+	}
+	return 0
+}
+
+func (x *RegionView) GetHeardUnixMs() int64 {
+	if x != nil {
+		return x.HeardUnixMs
+	}
+	return 0
+}
+
+func (x *RegionView) GetSharePpm() uint32 {
+	if x != nil {
+		return x.SharePpm
+	}
+	return 0
+}
+
+// RegionDigest is what the leader of a region tells all other regions: once a second, and at once when a circuit changes. Its header's epoch and
+// health_seq are the region's own. It is whole: what a target that it does not name would say is written at idle_share_ppm.
+type RegionDigest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Header    *Header                `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
+	Region    string                 `protobuf:"bytes,2,opt,name=region,proto3" json:"region,omitempty"`
+	NodesLive uint32                 `protobuf:"varint,3,opt,name=nodes_live,json=nodesLive,proto3" json:"nodes_live,omitempty"`
+	// demand on everything together, and the part of the limits that are not a provider's that the region takes.
+	Demand   *Demand `protobuf:"bytes,4,opt,name=demand,proto3" json:"demand,omitempty"`
+	SharePpm uint32  `protobuf:"varint,5,opt,name=share_ppm,json=sharePpm,proto3" json:"share_ppm,omitempty"`
+	// idle_share_ppm is the part that the region takes of every target that is well, not asked anything, and not named here.
+	IdleSharePpm  uint32          `protobuf:"varint,6,opt,name=idle_share_ppm,json=idleSharePpm,proto3" json:"idle_share_ppm,omitempty"`
+	Targets       []*RegionTarget `protobuf:"bytes,7,rep,name=targets,proto3" json:"targets,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RegionDigest) Reset() {
+	*x = RegionDigest{}
+	mi := &file_aimux_table_v1_table_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RegionDigest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RegionDigest) ProtoMessage() {}
+
+func (x *RegionDigest) ProtoReflect() protoreflect.Message {
+	mi := &file_aimux_table_v1_table_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RegionDigest.ProtoReflect.Descriptor instead.
+func (*RegionDigest) Descriptor() ([]byte, []int) {
+	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *RegionDigest) GetHeader() *Header {
+	if x != nil {
+		return x.Header
+	}
+	return nil
+}
+
+func (x *RegionDigest) GetRegion() string {
+	if x != nil {
+		return x.Region
+	}
+	return ""
+}
+
+func (x *RegionDigest) GetNodesLive() uint32 {
+	if x != nil {
+		return x.NodesLive
+	}
+	return 0
+}
+
+func (x *RegionDigest) GetDemand() *Demand {
+	if x != nil {
+		return x.Demand
+	}
+	return nil
+}
+
+func (x *RegionDigest) GetSharePpm() uint32 {
+	if x != nil {
+		return x.SharePpm
+	}
+	return 0
+}
+
+func (x *RegionDigest) GetIdleSharePpm() uint32 {
+	if x != nil {
+		return x.IdleSharePpm
+	}
+	return 0
+}
+
+func (x *RegionDigest) GetTargets() []*RegionTarget {
+	if x != nil {
+		return x.Targets
+	}
+	return nil
+}
+
+// Demand is how much a region asks for.
+type Demand struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// rate of requests begun, per second, in thousandths.
+	RateMilli uint64 `protobuf:"varint,1,opt,name=rate_milli,json=rateMilli,proto3" json:"rate_milli,omitempty"`
+	InFlight  uint32 `protobuf:"varint,2,opt,name=in_flight,json=inFlight,proto3" json:"in_flight,omitempty"`
+	// usual_milli is the rate before the circuit opened, over a minute: whose word counts by traffic.
+	UsualMilli    uint64 `protobuf:"varint,3,opt,name=usual_milli,json=usualMilli,proto3" json:"usual_milli,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Demand) Reset() {
+	*x = Demand{}
+	mi := &file_aimux_table_v1_table_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Demand) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Demand) ProtoMessage() {}
+
+func (x *Demand) ProtoReflect() protoreflect.Message {
+	mi := &file_aimux_table_v1_table_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Demand.ProtoReflect.Descriptor instead.
+func (*Demand) Descriptor() ([]byte, []int) {
+	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *Demand) GetRateMilli() uint64 {
+	if x != nil {
+		return x.RateMilli
+	}
+	return 0
+}
+
+func (x *Demand) GetInFlight() uint32 {
+	if x != nil {
+		return x.InFlight
+	}
+	return 0
+}
+
+func (x *Demand) GetUsualMilli() uint64 {
+	if x != nil {
+		return x.UsualMilli
+	}
+	return 0
+}
+
+// RegionTarget is one target as a region sees it.
+type RegionTarget struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Provider   string                 `protobuf:"bytes,1,opt,name=provider,proto3" json:"provider,omitempty"`
+	Model      string                 `protobuf:"bytes,2,opt,name=model,proto3" json:"model,omitempty"`
+	Credential string                 `protobuf:"bytes,3,opt,name=credential,proto3" json:"credential,omitempty"`
+	// state of the region's own circuit, and when it first opened.
+	State        State `protobuf:"varint,4,opt,name=state,proto3,enum=aimux.table.v1.State" json:"state,omitempty"`
+	OpenedUnixMs int64 `protobuf:"varint,5,opt,name=opened_unix_ms,json=openedUnixMs,proto3" json:"opened_unix_ms,omitempty"`
+	// heeded: the circuit is open by the word of other regions, and is no evidence of its own.
+	Heeded   bool    `protobuf:"varint,6,opt,name=heeded,proto3" json:"heeded,omitempty"`
+	Reason   string  `protobuf:"bytes,7,opt,name=reason,proto3" json:"reason,omitempty"`
+	Demand   *Demand `protobuf:"bytes,8,opt,name=demand,proto3" json:"demand,omitempty"`
+	SharePpm uint32  `protobuf:"varint,9,opt,name=share_ppm,json=sharePpm,proto3" json:"share_ppm,omitempty"`
+	// throttled_ms is how long the key is still throttled.
+	ThrottledMs   uint32 `protobuf:"varint,10,opt,name=throttled_ms,json=throttledMs,proto3" json:"throttled_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RegionTarget) Reset() {
+	*x = RegionTarget{}
+	mi := &file_aimux_table_v1_table_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RegionTarget) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RegionTarget) ProtoMessage() {}
+
+func (x *RegionTarget) ProtoReflect() protoreflect.Message {
+	mi := &file_aimux_table_v1_table_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RegionTarget.ProtoReflect.Descriptor instead.
+func (*RegionTarget) Descriptor() ([]byte, []int) {
+	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *RegionTarget) GetProvider() string {
+	if x != nil {
+		return x.Provider
+	}
+	return ""
+}
+
+func (x *RegionTarget) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
+func (x *RegionTarget) GetCredential() string {
+	if x != nil {
+		return x.Credential
+	}
+	return ""
+}
+
+func (x *RegionTarget) GetState() State {
+	if x != nil {
+		return x.State
+	}
+	return State_STATE_UNSPECIFIED
+}
+
+func (x *RegionTarget) GetOpenedUnixMs() int64 {
+	if x != nil {
+		return x.OpenedUnixMs
+	}
+	return 0
+}
+
+func (x *RegionTarget) GetHeeded() bool {
+	if x != nil {
+		return x.Heeded
+	}
+	return false
+}
+
+func (x *RegionTarget) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *RegionTarget) GetDemand() *Demand {
+	if x != nil {
+		return x.Demand
+	}
+	return nil
+}
+
+func (x *RegionTarget) GetSharePpm() uint32 {
+	if x != nil {
+		return x.SharePpm
+	}
+	return 0
+}
+
+func (x *RegionTarget) GetThrottledMs() uint32 {
+	if x != nil {
+		return x.ThrottledMs
+	}
+	return 0
+}
+
 // TargetHealth is the cluster's view of one provider and model.
 type TargetHealth struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
@@ -1779,17 +2145,20 @@ type TargetHealth struct {
 	PerTokenUs uint32 `protobuf:"varint,13,opt,name=per_token_us,json=perTokenUs,proto3" json:"per_token_us,omitempty"`
 	// opens, successes, opened_unix_ms and retry_unix_ms are the circuit's memory, so that another replica can carry on from here:
 	// how often in a row it opened, probes that succeeded in a row, when it first opened, and when the next probe is due.
-	Opens         uint32 `protobuf:"varint,14,opt,name=opens,proto3" json:"opens,omitempty"`
-	Successes     uint32 `protobuf:"varint,15,opt,name=successes,proto3" json:"successes,omitempty"`
-	OpenedUnixMs  int64  `protobuf:"varint,16,opt,name=opened_unix_ms,json=openedUnixMs,proto3" json:"opened_unix_ms,omitempty"`
-	RetryUnixMs   int64  `protobuf:"varint,17,opt,name=retry_unix_ms,json=retryUnixMs,proto3" json:"retry_unix_ms,omitempty"`
+	Opens        uint32 `protobuf:"varint,14,opt,name=opens,proto3" json:"opens,omitempty"`
+	Successes    uint32 `protobuf:"varint,15,opt,name=successes,proto3" json:"successes,omitempty"`
+	OpenedUnixMs int64  `protobuf:"varint,16,opt,name=opened_unix_ms,json=openedUnixMs,proto3" json:"opened_unix_ms,omitempty"`
+	RetryUnixMs  int64  `protobuf:"varint,17,opt,name=retry_unix_ms,json=retryUnixMs,proto3" json:"retry_unix_ms,omitempty"`
+	// open_in are the other regions that find the target out by themselves; heeded says that it is open here by their word.
+	OpenIn        []string `protobuf:"bytes,18,rep,name=open_in,json=openIn,proto3" json:"open_in,omitempty"`
+	Heeded        bool     `protobuf:"varint,19,opt,name=heeded,proto3" json:"heeded,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *TargetHealth) Reset() {
 	*x = TargetHealth{}
-	mi := &file_aimux_table_v1_table_proto_msgTypes[17]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1801,7 +2170,7 @@ func (x *TargetHealth) String() string {
 func (*TargetHealth) ProtoMessage() {}
 
 func (x *TargetHealth) ProtoReflect() protoreflect.Message {
-	mi := &file_aimux_table_v1_table_proto_msgTypes[17]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1814,7 +2183,7 @@ func (x *TargetHealth) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetHealth.ProtoReflect.Descriptor instead.
 func (*TargetHealth) Descriptor() ([]byte, []int) {
-	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{17}
+	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *TargetHealth) GetProvider() string {
@@ -1936,6 +2305,20 @@ func (x *TargetHealth) GetRetryUnixMs() int64 {
 	return 0
 }
 
+func (x *TargetHealth) GetOpenIn() []string {
+	if x != nil {
+		return x.OpenIn
+	}
+	return nil
+}
+
+func (x *TargetHealth) GetHeeded() bool {
+	if x != nil {
+		return x.Heeded
+	}
+	return false
+}
+
 // ProbeGrant lets one node send one probe to a target that is open.
 type ProbeGrant struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1950,7 +2333,7 @@ type ProbeGrant struct {
 
 func (x *ProbeGrant) Reset() {
 	*x = ProbeGrant{}
-	mi := &file_aimux_table_v1_table_proto_msgTypes[18]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1962,7 +2345,7 @@ func (x *ProbeGrant) String() string {
 func (*ProbeGrant) ProtoMessage() {}
 
 func (x *ProbeGrant) ProtoReflect() protoreflect.Message {
-	mi := &file_aimux_table_v1_table_proto_msgTypes[18]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1975,7 +2358,7 @@ func (x *ProbeGrant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProbeGrant.ProtoReflect.Descriptor instead.
 func (*ProbeGrant) Descriptor() ([]byte, []int) {
-	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{18}
+	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ProbeGrant) GetNode() string {
@@ -2025,7 +2408,7 @@ type Transition struct {
 
 func (x *Transition) Reset() {
 	*x = Transition{}
-	mi := &file_aimux_table_v1_table_proto_msgTypes[19]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2037,7 +2420,7 @@ func (x *Transition) String() string {
 func (*Transition) ProtoMessage() {}
 
 func (x *Transition) ProtoReflect() protoreflect.Message {
-	mi := &file_aimux_table_v1_table_proto_msgTypes[19]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2050,7 +2433,7 @@ func (x *Transition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Transition.ProtoReflect.Descriptor instead.
 func (*Transition) Descriptor() ([]byte, []int) {
-	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{19}
+	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Transition) GetAtUnixMs() int64 {
@@ -2144,7 +2527,7 @@ type Heartbeat struct {
 
 func (x *Heartbeat) Reset() {
 	*x = Heartbeat{}
-	mi := &file_aimux_table_v1_table_proto_msgTypes[20]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2156,7 +2539,7 @@ func (x *Heartbeat) String() string {
 func (*Heartbeat) ProtoMessage() {}
 
 func (x *Heartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_aimux_table_v1_table_proto_msgTypes[20]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2169,7 +2552,7 @@ func (x *Heartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Heartbeat.ProtoReflect.Descriptor instead.
 func (*Heartbeat) Descriptor() ([]byte, []int) {
-	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{20}
+	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Heartbeat) GetCluster() string {
@@ -2304,7 +2687,7 @@ type LimitSign struct {
 
 func (x *LimitSign) Reset() {
 	*x = LimitSign{}
-	mi := &file_aimux_table_v1_table_proto_msgTypes[21]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2316,7 +2699,7 @@ func (x *LimitSign) String() string {
 func (*LimitSign) ProtoMessage() {}
 
 func (x *LimitSign) ProtoReflect() protoreflect.Message {
-	mi := &file_aimux_table_v1_table_proto_msgTypes[21]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2329,7 +2712,7 @@ func (x *LimitSign) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LimitSign.ProtoReflect.Descriptor instead.
 func (*LimitSign) Descriptor() ([]byte, []int) {
-	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{21}
+	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *LimitSign) GetScope() string {
@@ -2393,7 +2776,7 @@ type Nack struct {
 
 func (x *Nack) Reset() {
 	*x = Nack{}
-	mi := &file_aimux_table_v1_table_proto_msgTypes[22]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2405,7 +2788,7 @@ func (x *Nack) String() string {
 func (*Nack) ProtoMessage() {}
 
 func (x *Nack) ProtoReflect() protoreflect.Message {
-	mi := &file_aimux_table_v1_table_proto_msgTypes[22]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2418,7 +2801,7 @@ func (x *Nack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Nack.ProtoReflect.Descriptor instead.
 func (*Nack) Descriptor() ([]byte, []int) {
-	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{22}
+	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Nack) GetConfigRevision() uint64 {
@@ -2457,7 +2840,7 @@ type Suspect struct {
 
 func (x *Suspect) Reset() {
 	*x = Suspect{}
-	mi := &file_aimux_table_v1_table_proto_msgTypes[23]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2469,7 +2852,7 @@ func (x *Suspect) String() string {
 func (*Suspect) ProtoMessage() {}
 
 func (x *Suspect) ProtoReflect() protoreflect.Message {
-	mi := &file_aimux_table_v1_table_proto_msgTypes[23]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2482,7 +2865,7 @@ func (x *Suspect) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Suspect.ProtoReflect.Descriptor instead.
 func (*Suspect) Descriptor() ([]byte, []int) {
-	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{23}
+	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Suspect) GetCluster() string {
@@ -2542,7 +2925,7 @@ type ExplainRequest struct {
 
 func (x *ExplainRequest) Reset() {
 	*x = ExplainRequest{}
-	mi := &file_aimux_table_v1_table_proto_msgTypes[24]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2554,7 +2937,7 @@ func (x *ExplainRequest) String() string {
 func (*ExplainRequest) ProtoMessage() {}
 
 func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_aimux_table_v1_table_proto_msgTypes[24]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2567,7 +2950,7 @@ func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainRequest.ProtoReflect.Descriptor instead.
 func (*ExplainRequest) Descriptor() ([]byte, []int) {
-	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{24}
+	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ExplainRequest) GetProtocol() string {
@@ -2628,7 +3011,7 @@ type Explanation struct {
 
 func (x *Explanation) Reset() {
 	*x = Explanation{}
-	mi := &file_aimux_table_v1_table_proto_msgTypes[25]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2640,7 +3023,7 @@ func (x *Explanation) String() string {
 func (*Explanation) ProtoMessage() {}
 
 func (x *Explanation) ProtoReflect() protoreflect.Message {
-	mi := &file_aimux_table_v1_table_proto_msgTypes[25]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2653,7 +3036,7 @@ func (x *Explanation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Explanation.ProtoReflect.Descriptor instead.
 func (*Explanation) Descriptor() ([]byte, []int) {
-	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{25}
+	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Explanation) GetNode() string {
@@ -2802,7 +3185,7 @@ type Considered struct {
 
 func (x *Considered) Reset() {
 	*x = Considered{}
-	mi := &file_aimux_table_v1_table_proto_msgTypes[26]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2814,7 +3197,7 @@ func (x *Considered) String() string {
 func (*Considered) ProtoMessage() {}
 
 func (x *Considered) ProtoReflect() protoreflect.Message {
-	mi := &file_aimux_table_v1_table_proto_msgTypes[26]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2827,7 +3210,7 @@ func (x *Considered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Considered.ProtoReflect.Descriptor instead.
 func (*Considered) Descriptor() ([]byte, []int) {
-	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{26}
+	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Considered) GetProvider() string {
@@ -3064,7 +3447,7 @@ const file_aimux_table_v1_table_proto_rawDesc = "" +
 	"team_claim\x18\x05 \x01(\tR\tteamClaim\x12!\n" +
 	"\fmodels_claim\x18\x06 \x01(\tR\vmodelsClaim\x12'\n" +
 	"\x0fproviders_claim\x18\a \x01(\tR\x0eprovidersClaim\x122\n" +
-	"\x15allow_private_address\x18\b \x01(\bR\x13allowPrivateAddress\"\x93\x02\n" +
+	"\x15allow_private_address\x18\b \x01(\bR\x13allowPrivateAddress\"\xc9\x02\n" +
 	"\x06Health\x12.\n" +
 	"\x06header\x18\x01 \x01(\v2\x16.aimux.table.v1.HeaderR\x06header\x126\n" +
 	"\atargets\x18\x02 \x03(\v2\x1c.aimux.table.v1.TargetHealthR\atargets\x12\x1d\n" +
@@ -3072,7 +3455,45 @@ const file_aimux_table_v1_table_proto_rawDesc = "" +
 	"nodes_live\x18\x03 \x01(\rR\tnodesLive\x12<\n" +
 	"\vtransitions\x18\x04 \x03(\v2\x1a.aimux.table.v1.TransitionR\vtransitions\x12\x1a\n" +
 	"\boutliers\x18\x05 \x03(\tR\boutliers\x12(\n" +
-	"\x10region_share_ppm\x18\x06 \x01(\rR\x0eregionSharePpm\"\xcc\x04\n" +
+	"\x10region_share_ppm\x18\x06 \x01(\rR\x0eregionSharePpm\x124\n" +
+	"\aregions\x18\a \x03(\v2\x1a.aimux.table.v1.RegionViewR\aregions\"\x9c\x01\n" +
+	"\n" +
+	"RegionView\x12\x16\n" +
+	"\x06region\x18\x01 \x01(\tR\x06region\x12\x16\n" +
+	"\x06leader\x18\x02 \x01(\tR\x06leader\x12\x1d\n" +
+	"\n" +
+	"nodes_live\x18\x03 \x01(\rR\tnodesLive\x12\"\n" +
+	"\rheard_unix_ms\x18\x04 \x01(\x03R\vheardUnixMs\x12\x1b\n" +
+	"\tshare_ppm\x18\x05 \x01(\rR\bsharePpm\"\xa0\x02\n" +
+	"\fRegionDigest\x12.\n" +
+	"\x06header\x18\x01 \x01(\v2\x16.aimux.table.v1.HeaderR\x06header\x12\x16\n" +
+	"\x06region\x18\x02 \x01(\tR\x06region\x12\x1d\n" +
+	"\n" +
+	"nodes_live\x18\x03 \x01(\rR\tnodesLive\x12.\n" +
+	"\x06demand\x18\x04 \x01(\v2\x16.aimux.table.v1.DemandR\x06demand\x12\x1b\n" +
+	"\tshare_ppm\x18\x05 \x01(\rR\bsharePpm\x12$\n" +
+	"\x0eidle_share_ppm\x18\x06 \x01(\rR\fidleSharePpm\x126\n" +
+	"\atargets\x18\a \x03(\v2\x1c.aimux.table.v1.RegionTargetR\atargets\"e\n" +
+	"\x06Demand\x12\x1d\n" +
+	"\n" +
+	"rate_milli\x18\x01 \x01(\x04R\trateMilli\x12\x1b\n" +
+	"\tin_flight\x18\x02 \x01(\rR\binFlight\x12\x1f\n" +
+	"\vusual_milli\x18\x03 \x01(\x04R\n" +
+	"usualMilli\"\xd3\x02\n" +
+	"\fRegionTarget\x12\x1a\n" +
+	"\bprovider\x18\x01 \x01(\tR\bprovider\x12\x14\n" +
+	"\x05model\x18\x02 \x01(\tR\x05model\x12\x1e\n" +
+	"\n" +
+	"credential\x18\x03 \x01(\tR\n" +
+	"credential\x12+\n" +
+	"\x05state\x18\x04 \x01(\x0e2\x15.aimux.table.v1.StateR\x05state\x12$\n" +
+	"\x0eopened_unix_ms\x18\x05 \x01(\x03R\fopenedUnixMs\x12\x16\n" +
+	"\x06heeded\x18\x06 \x01(\bR\x06heeded\x12\x16\n" +
+	"\x06reason\x18\a \x01(\tR\x06reason\x12.\n" +
+	"\x06demand\x18\b \x01(\v2\x16.aimux.table.v1.DemandR\x06demand\x12\x1b\n" +
+	"\tshare_ppm\x18\t \x01(\rR\bsharePpm\x12!\n" +
+	"\fthrottled_ms\x18\n" +
+	" \x01(\rR\vthrottledMs\"\xfd\x04\n" +
 	"\fTargetHealth\x12\x1a\n" +
 	"\bprovider\x18\x01 \x01(\tR\bprovider\x12\x14\n" +
 	"\x05model\x18\x02 \x01(\tR\x05model\x12+\n" +
@@ -3096,7 +3517,9 @@ const file_aimux_table_v1_table_proto_rawDesc = "" +
 	"\x05opens\x18\x0e \x01(\rR\x05opens\x12\x1c\n" +
 	"\tsuccesses\x18\x0f \x01(\rR\tsuccesses\x12$\n" +
 	"\x0eopened_unix_ms\x18\x10 \x01(\x03R\fopenedUnixMs\x12\"\n" +
-	"\rretry_unix_ms\x18\x11 \x01(\x03R\vretryUnixMs\"r\n" +
+	"\rretry_unix_ms\x18\x11 \x01(\x03R\vretryUnixMs\x12\x17\n" +
+	"\aopen_in\x18\x12 \x03(\tR\x06openIn\x12\x16\n" +
+	"\x06heeded\x18\x13 \x01(\bR\x06heeded\"r\n" +
 	"\n" +
 	"ProbeGrant\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x14\n" +
@@ -3225,7 +3648,7 @@ func file_aimux_table_v1_table_proto_rawDescGZIP() []byte {
 }
 
 var file_aimux_table_v1_table_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_aimux_table_v1_table_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_aimux_table_v1_table_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_aimux_table_v1_table_proto_goTypes = []any{
 	(State)(0),             // 0: aimux.table.v1.State
 	(*Header)(nil),         // 1: aimux.table.v1.Header
@@ -3245,17 +3668,21 @@ var file_aimux_table_v1_table_proto_goTypes = []any{
 	(*Team)(nil),           // 15: aimux.table.v1.Team
 	(*Issuer)(nil),         // 16: aimux.table.v1.Issuer
 	(*Health)(nil),         // 17: aimux.table.v1.Health
-	(*TargetHealth)(nil),   // 18: aimux.table.v1.TargetHealth
-	(*ProbeGrant)(nil),     // 19: aimux.table.v1.ProbeGrant
-	(*Transition)(nil),     // 20: aimux.table.v1.Transition
-	(*Heartbeat)(nil),      // 21: aimux.table.v1.Heartbeat
-	(*LimitSign)(nil),      // 22: aimux.table.v1.LimitSign
-	(*Nack)(nil),           // 23: aimux.table.v1.Nack
-	(*Suspect)(nil),        // 24: aimux.table.v1.Suspect
-	(*ExplainRequest)(nil), // 25: aimux.table.v1.ExplainRequest
-	(*Explanation)(nil),    // 26: aimux.table.v1.Explanation
-	(*Considered)(nil),     // 27: aimux.table.v1.Considered
-	nil,                    // 28: aimux.table.v1.ExplainRequest.HeadersEntry
+	(*RegionView)(nil),     // 18: aimux.table.v1.RegionView
+	(*RegionDigest)(nil),   // 19: aimux.table.v1.RegionDigest
+	(*Demand)(nil),         // 20: aimux.table.v1.Demand
+	(*RegionTarget)(nil),   // 21: aimux.table.v1.RegionTarget
+	(*TargetHealth)(nil),   // 22: aimux.table.v1.TargetHealth
+	(*ProbeGrant)(nil),     // 23: aimux.table.v1.ProbeGrant
+	(*Transition)(nil),     // 24: aimux.table.v1.Transition
+	(*Heartbeat)(nil),      // 25: aimux.table.v1.Heartbeat
+	(*LimitSign)(nil),      // 26: aimux.table.v1.LimitSign
+	(*Nack)(nil),           // 27: aimux.table.v1.Nack
+	(*Suspect)(nil),        // 28: aimux.table.v1.Suspect
+	(*ExplainRequest)(nil), // 29: aimux.table.v1.ExplainRequest
+	(*Explanation)(nil),    // 30: aimux.table.v1.Explanation
+	(*Considered)(nil),     // 31: aimux.table.v1.Considered
+	nil,                    // 32: aimux.table.v1.ExplainRequest.HeadersEntry
 }
 var file_aimux_table_v1_table_proto_depIdxs = []int32{
 	1,  // 0: aimux.table.v1.Config.header:type_name -> aimux.table.v1.Header
@@ -3280,25 +3707,31 @@ var file_aimux_table_v1_table_proto_depIdxs = []int32{
 	13, // 19: aimux.table.v1.Team.scope:type_name -> aimux.table.v1.Scope
 	3,  // 20: aimux.table.v1.Team.limits:type_name -> aimux.table.v1.Limits
 	1,  // 21: aimux.table.v1.Health.header:type_name -> aimux.table.v1.Header
-	18, // 22: aimux.table.v1.Health.targets:type_name -> aimux.table.v1.TargetHealth
-	20, // 23: aimux.table.v1.Health.transitions:type_name -> aimux.table.v1.Transition
-	0,  // 24: aimux.table.v1.TargetHealth.state:type_name -> aimux.table.v1.State
-	19, // 25: aimux.table.v1.TargetHealth.probe:type_name -> aimux.table.v1.ProbeGrant
-	0,  // 26: aimux.table.v1.Transition.from:type_name -> aimux.table.v1.State
-	0,  // 27: aimux.table.v1.Transition.to:type_name -> aimux.table.v1.State
-	1,  // 28: aimux.table.v1.Heartbeat.applied:type_name -> aimux.table.v1.Header
-	23, // 29: aimux.table.v1.Heartbeat.nack:type_name -> aimux.table.v1.Nack
-	22, // 30: aimux.table.v1.Heartbeat.limits:type_name -> aimux.table.v1.LimitSign
-	0,  // 31: aimux.table.v1.Suspect.state:type_name -> aimux.table.v1.State
-	28, // 32: aimux.table.v1.ExplainRequest.headers:type_name -> aimux.table.v1.ExplainRequest.HeadersEntry
-	1,  // 33: aimux.table.v1.Explanation.table:type_name -> aimux.table.v1.Header
-	27, // 34: aimux.table.v1.Explanation.candidates:type_name -> aimux.table.v1.Considered
-	0,  // 35: aimux.table.v1.Considered.state:type_name -> aimux.table.v1.State
-	36, // [36:36] is the sub-list for method output_type
-	36, // [36:36] is the sub-list for method input_type
-	36, // [36:36] is the sub-list for extension type_name
-	36, // [36:36] is the sub-list for extension extendee
-	0,  // [0:36] is the sub-list for field type_name
+	22, // 22: aimux.table.v1.Health.targets:type_name -> aimux.table.v1.TargetHealth
+	24, // 23: aimux.table.v1.Health.transitions:type_name -> aimux.table.v1.Transition
+	18, // 24: aimux.table.v1.Health.regions:type_name -> aimux.table.v1.RegionView
+	1,  // 25: aimux.table.v1.RegionDigest.header:type_name -> aimux.table.v1.Header
+	20, // 26: aimux.table.v1.RegionDigest.demand:type_name -> aimux.table.v1.Demand
+	21, // 27: aimux.table.v1.RegionDigest.targets:type_name -> aimux.table.v1.RegionTarget
+	0,  // 28: aimux.table.v1.RegionTarget.state:type_name -> aimux.table.v1.State
+	20, // 29: aimux.table.v1.RegionTarget.demand:type_name -> aimux.table.v1.Demand
+	0,  // 30: aimux.table.v1.TargetHealth.state:type_name -> aimux.table.v1.State
+	23, // 31: aimux.table.v1.TargetHealth.probe:type_name -> aimux.table.v1.ProbeGrant
+	0,  // 32: aimux.table.v1.Transition.from:type_name -> aimux.table.v1.State
+	0,  // 33: aimux.table.v1.Transition.to:type_name -> aimux.table.v1.State
+	1,  // 34: aimux.table.v1.Heartbeat.applied:type_name -> aimux.table.v1.Header
+	27, // 35: aimux.table.v1.Heartbeat.nack:type_name -> aimux.table.v1.Nack
+	26, // 36: aimux.table.v1.Heartbeat.limits:type_name -> aimux.table.v1.LimitSign
+	0,  // 37: aimux.table.v1.Suspect.state:type_name -> aimux.table.v1.State
+	32, // 38: aimux.table.v1.ExplainRequest.headers:type_name -> aimux.table.v1.ExplainRequest.HeadersEntry
+	1,  // 39: aimux.table.v1.Explanation.table:type_name -> aimux.table.v1.Header
+	31, // 40: aimux.table.v1.Explanation.candidates:type_name -> aimux.table.v1.Considered
+	0,  // 41: aimux.table.v1.Considered.state:type_name -> aimux.table.v1.State
+	42, // [42:42] is the sub-list for method output_type
+	42, // [42:42] is the sub-list for method input_type
+	42, // [42:42] is the sub-list for extension type_name
+	42, // [42:42] is the sub-list for extension extendee
+	0,  // [0:42] is the sub-list for field type_name
 }
 
 func init() { file_aimux_table_v1_table_proto_init() }
@@ -3312,7 +3745,7 @@ func file_aimux_table_v1_table_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_aimux_table_v1_table_proto_rawDesc), len(file_aimux_table_v1_table_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   28,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
