@@ -89,14 +89,14 @@ func (j *anthropicJudge) sampling() *problem {
 			return invalid(name, "%s: Input should be a valid number", name)
 		case name != "top_k" && (v.float() < 0 || v.float() > 1):
 			return invalid(name, "%s: range: 0..1", name)
-		case !elderClaude(j.ask.model) && (name == "top_k" || v.float() != 1):
+		case !elderClaude(j.ask.model) && !strings.Contains(j.ask.model, "-4-6") && (name == "top_k" || v.float() != 1):
 			return invalid(name, "`%s` is not supported by this model. Remove it or leave it at its default.", name)
 		}
 	}
 	return nil
 }
 
-// elderClaude says whether the model is of the generations up to 4.5, which still took sampling parameters and prefill.
+// elderClaude says whether the model is of the generations up to 4.5, which still took prefill, and as 4.6 did sampling parameters.
 func elderClaude(model string) bool {
 	for _, sign := range [...]string{"claude-2", "claude-3", "-4-0", "-4-1", "-4-5", "-4-2025"} {
 		if strings.Contains(model, sign) {

@@ -5,6 +5,7 @@ import (
 	"iter"
 	"slices"
 	"strconv"
+	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -260,6 +261,28 @@ func (t Text) Plain() string {
 		return string(t)
 	}
 	return string(appendPlain(make([]byte, 0, len(t)), t))
+}
+
+// Blank reports text that says nothing: white space only, escaped or not.
+func (t Text) Blank() bool {
+	for i := 0; i < len(t); {
+		r, size := utf8.DecodeRune(t[i:])
+		if r == '\\' && i+1 < len(t) {
+			size = 2
+			switch t[i+1] {
+			case 'n', 'r', 't', 'f':
+				r = ' '
+			case 'u':
+				r, _ = hex4(t[i:])
+				size = 6
+			}
+		}
+		if !unicode.IsSpace(r) {
+			return false
+		}
+		i += size
+	}
+	return true
 }
 
 // AppendPlain appends what the text says.

@@ -214,6 +214,7 @@ func unthought(r *dialect.Request, out *dialect.Outbound) bool {
 		if m.Role != dialect.Assistant {
 			continue
 		}
+		said := false
 		for j := range m.Blocks {
 			switch b := &m.Blocks[j]; {
 			case b.Kind == dialect.ThinkingBlock && out.Provenance.Foreign(b), b.Kind == dialect.RedactedBlock:
@@ -221,8 +222,11 @@ func unthought(r *dialect.Request, out *dialect.Outbound) bool {
 			case b.Kind == dialect.ToolUse:
 				return len(out.Provenance.Recall(b.ID)) == 0
 			}
+			said = said || !silent(&m.Blocks[j])
 		}
-		return false
+		if said {
+			return false
+		}
 	}
 	return false
 }

@@ -79,15 +79,17 @@ func (w *writer) instructions(blocks []dialect.Block) {
 		return
 	}
 	dst := append(dialect.Key(w.dst, "system"), '[')
+	begun := len(dst)
 	for i := range blocks {
-		if len(blocks[i].Text) == 0 {
+		if blocks[i].Text.Blank() {
 			continue
 		}
 		dst = dialect.TextField(append(dialect.Item(dst), `{"type":"text"`...), "text", blocks[i].Text)
 		dst = append(encodeMark(dst, blocks[i].Cache, w.out), '}')
 	}
-	dst = append(dst, ']')
-	w.dst = dst
+	if len(dst) > begun {
+		w.dst = append(dst, ']')
+	}
 }
 
 // take collects a turn that is not the assistant's.
@@ -176,7 +178,7 @@ func (w *writer) flush() {
 		}
 	}
 	for i := range w.said {
-		if b := &w.said[i]; b.Kind != dialect.TextBlock || len(b.Text) > 0 {
+		if b := &w.said[i]; !silent(b) {
 			open()
 			w.dst = encodeBlock(dialect.Item(w.dst), b, w.out)
 		}
@@ -195,6 +197,15 @@ func (w *writer) flush() {
 	w.calls, w.results, w.said, w.system = w.calls[:0], w.results[:0], w.said[:0], nil
 }
 
+// silent reports a block of words without any: this format refuses to take one.
+func silent(b *dialect.Block) bool {
+	switch b.Kind {
+	case dialect.TextBlock, dialect.RefusalBlock, dialect.NoteBlock:
+		return b.Text.Blank()
+	}
+	return false
+}
+
 // result writes the answer to one call.
 func (w *writer) result(call pending) {
 	for i := range w.results {
@@ -211,7 +222,9 @@ func (w *writer) result(call pending) {
 			dst = append(dialect.Key(dst, "content"), '[')
 			for j := range r.Content {
 				w.check(&dialect.Message{At: r.At, Within: -1}, &r.Content[j])
-				dst = encodeBlock(dialect.Item(dst), &r.Content[j], w.out)
+				if !silent(&r.Content[j]) {
+					dst = encodeBlock(dialect.Item(dst), &r.Content[j], w.out)
+				}
 			}
 			dst = append(dst, ']')
 		}
@@ -241,7 +254,9 @@ func (w *writer) gather(m *dialect.Message) []dialect.Block {
 				blocks = append(w.recalled(b.ID), blocks...)
 			}
 		case dialect.TextBlock, dialect.NoteBlock:
-			blocks = append(blocks, *b)
+			if !silent(b) {
+				blocks = append(blocks, *b)
+			}
 		case dialect.RefusalBlock:
 			w.out.Notes.Degrade(dialect.Path("messages", m.At, "refusal"), "told as text")
 			blocks = append(blocks, *b)
