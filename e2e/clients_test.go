@@ -139,6 +139,12 @@ var expectations = []expectation{
 		}
 		return nil
 	}},
+	{"citations", "text", false, func(r reply, _ string) error {
+		if r.Error != nil || r.Text == "" {
+			return wrong("want the text that cites")
+		}
+		return nil
+	}},
 	{"thinking", "text", false, func(r reply, client string) error {
 		shows := client == "@anthropic-ai/sdk" || client == "@ai-sdk/anthropic" || client == "@ai-sdk/openai-compatible"
 		if r.Error != nil || r.Text == "" || shows && r.Thinking == "" {

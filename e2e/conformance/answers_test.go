@@ -141,7 +141,9 @@ var answers = Group{"answers", "Answers", []Case{
 			choices[0].message.content = "Fact."
 			choices[0].message.annotations[0].type = "url_citation"
 			choices[0].message.annotations[0].url_citation.url = "https://example.com/p"
-			choices[0].message.annotations[0].url_citation.title = "The Page"`},
+			choices[0].message.annotations[0].url_citation.title = "The Page"
+			choices[0].message.annotations[0].url_citation.start_index = 0
+			choices[0].message.annotations[0].url_citation.end_index = 5`},
 	}},
 	{"text-and-json-calls", "Words and calls where a schema was asked for", "one of the two is lost", []Leg{
 		{Runs: "A>cerebras", Ask: `{` + aTools + `}`, Replies: answered(`{"role":"assistant","content":"{\"a\":1}","tool_calls":[{"id":"call_1","type":"function","function":{"name":"get_weather","arguments":"{\"city\":\"Oslo\"}"}}]}`, "tool_calls",

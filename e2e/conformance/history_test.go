@@ -135,6 +135,23 @@ var history = Group{"history", "History", []Case{
 		{Runs: "O>A", Ask: `{` + oTools + `,"messages":[{"role":"user","content":"Weather?"},{"role":"assistant","content":"","tool_calls":[{"id":"call_a","type":"function","function":{"name":"get_weather","arguments":"{}"}}]},` + toolA + `]}`, Sent: `
 			messages[1].content[*].type = ["tool_use"]`},
 	}},
+	{"blank-words", "Words that are nothing but white space", "one vendor refuses them, and other vendors' models write them beside every call", []Leg{
+		{Runs: "O>A O>any-A", Ask: `{` + oTools + `,"messages":[{"role":"system","content":" "},{"role":"user","content":[{"type":"text","text":"\n"},{"type":"text","text":"Weather?"}]},{"role":"assistant","content":"\n\n","tool_calls":[` +
+			`{"id":"call_a","type":"function","function":{"name":"get_weather","arguments":"null"}}]},{"role":"tool","tool_call_id":"call_a","content":[{"type":"text","text":" "},{"type":"text","text":"cold"}]}]}`, Sent: `
+			system absent
+			messages[0].content[*].text = ["Weather?"]
+			messages[1].content = [{"type":"tool_use","id":"call_a","name":"get_weather","input":{}}]
+			messages[2].content[0].content = [{"type":"text","text":"cold"}]`},
+	}},
+	{"unknown-members", "Members of a message that nobody knows", "they vanish without a word", []Leg{
+		{Runs: "A>O", Ask: `{"messages":[{"role":"user","content":"Hi","brand_new":1}],"tools":[{"name":"t","input_schema":{"type":"object","properties":{}},"brand_new":1}]}`, Got: `
+			@header.x-aimux-warnings ~ messages[0].brand_new
+			@header.x-aimux-warnings ~ tools[0].brand_new`},
+		{Runs: "O>A", Ask: `{"messages":[{"role":"user","content":"Hi","brand_new":1}],"metadata":{"a":"b"}}`, Got: `
+			@header.x-aimux-warnings ~ messages[0].brand_new
+			@header.x-aimux-warnings ~ metadata`},
+		{Runs: "A>any-A O>any-O", Ask: `{"messages":[{"role":"user","content":"Hi","brand_new":1}]}`, Sent: `messages[0].brand_new = 1`},
+	}},
 	{"words-and-calls", "Words beside calls", "what the model said before it called is gone", []Leg{
 		{Runs: "O>A", Ask: `{` + oTools + `,"messages":[{"role":"user","content":"Weather?"},{"role":"assistant","content":"I look.","tool_calls":[{"id":"call_a","type":"function","function":{"name":"get_weather","arguments":"{}"}}]},` + toolA + `]}`, Sent: `
 			messages[1].content[*].type = ["text","tool_use"]

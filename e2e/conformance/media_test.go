@@ -14,7 +14,16 @@ var media = Group{"media", "Images and documents", []Case{
 	}},
 	{"image-by-address", "An image by its address", "the model is blind", []Leg{
 		{Runs: "A>O", Ask: aUser(`{"type":"image","source":{"type":"url","url":"https://example.com/a.png"}}`), Sent: `messages[0].content[0] = {"type":"image_url","image_url":{"url":"https://example.com/a.png"}}`},
-		{Runs: "O>A", Ask: aUser(`{"type":"image_url","image_url":{"url":"https://example.com/a.png","detail":"high"}}`), Sent: `messages[0].content[0].source = {"type":"url","url":"https://example.com/a.png"}`},
+		{Runs: "O>A", Ask: aUser(`{"type":"image_url","image_url":{"url":"https://example.com/a.png","detail":"high"}}`), Sent: `messages[0].content[0].source = {"type":"url","url":"https://example.com/a.png"}`,
+			Got: `@header.x-aimux-warnings ~ detail`},
+	}},
+	{"image-names", "The other name of a type", "image/jpg is no type to one vendor, and every second client sends it", []Leg{
+		{Runs: "O>A O>any-A", Ask: aUser(`{"type":"image_url","image_url":{"url":"data:image/JPG;base64,` + png + `"}}`), Sent: `messages[0].content[0].source.media_type = "image/jpeg"`},
+	}},
+	{"text-file", "A file that is text", "it is refused, although anybody can read it", []Leg{
+		{Runs: "O>A O>any-A", Ask: aUser(`{"type":"file","file":{"filename":"a.txt","file_data":"data:text/plain;base64,SGkgIsO8Igo="}}`), Sent: `
+			messages[0].content[0].source = {"type":"text","media_type":"text/plain","data":"Hi \"ü\"\n"}
+			messages[0].content[0].title = "a.txt"`},
 	}},
 	{"image-type", "An image of a type that the vendor does not take", "the refusal comes from deep inside the provider", []Leg{
 		{Runs: "O>A", Ask: aUser(`{"type":"image_url","image_url":{"url":"data:image/tiff;base64,` + png + `"}}`), Sent: `@count = 0`, Got: `

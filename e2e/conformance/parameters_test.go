@@ -143,6 +143,14 @@ var parameters = Group{"parameters", "Parameters", []Case{
 			@status = 400
 			error.type = "invalid_request_error"`},
 	}},
+	{"two-ways-to-sample", "Temperature and top_p at once", "models that take one of the two refuse both", []Leg{
+		{Runs: "O>A-old", Ask: `{"temperature":0.5,"top_p":0.9}`, Sent: `
+			temperature = 0.5
+			top_p absent`, Got: `@header.x-aimux-warnings ~ top_p`},
+		{Runs: "O>any-A", Ask: `{"temperature":0.5,"top_p":0.9}`, Sent: `
+			temperature = 0.5
+			top_p = 0.9`},
+	}},
 	{"no-counterpart", "Fields that the other format does not have", "they vanish without a word, or are refused", []Leg{
 		{Runs: "O>A", Ask: `{"logit_bias":{"1":2},"presence_penalty":0.5,"frequency_penalty":0.25,"seed":7,"prediction":{"type":"content","content":"x"},"verbosity":"low"}`, Sent: `
 			logit_bias absent

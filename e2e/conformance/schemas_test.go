@@ -18,6 +18,16 @@ var schemas = Group{"schemas", "Schemas", []Case{
 			output_config.format.schema = {"type":"object","properties":{"a":{"type":"integer"}},"required":["a"],"additionalProperties":false}
 			response_format absent`},
 	}},
+	{"half-strict", "A schema that leaves something open", "one vendor holds a model to it, the other refuses the request", []Leg{
+		{Runs: "A>O A>any-O", Ask: `{"output_config":{"format":{"type":"json_schema","schema":{"type":"object","properties":{"a":{"type":"integer"},"b":{"type":"integer"}},"required":["a"],"additionalProperties":false}}}}`, Sent: `
+			response_format.json_schema.strict = false
+			response_format.json_schema.schema.required = ["a"]`, Got: `@header.x-aimux-warnings ~ output_config.format`},
+		{Runs: "A>O", Ask: `{"tools":[{"name":"t","strict":true,"input_schema":{"type":"object","properties":{"a":{"type":"integer"}},"additionalProperties":false}}]}`, Sent: `
+			tools[0].function.strict absent`, Got: `@header.x-aimux-warnings ~ tools[0].strict`},
+		{Runs: "O>A", Ask: `{"response_format":{"type":"json_schema","json_schema":{"name":"out","schema":{"type":"object","additionalProperties":{"type":"string"}}}}}`, Sent: `
+			output_config.format.schema.additionalProperties = false
+			output_config.format.schema.description ~ additionalProperties`, Got: `@header.x-aimux-warnings ~ response_format`},
+	}},
 	{"schema-keywords", "Bounds in a schema", "one unsupported word fails the request", []Leg{
 		{Runs: "O>A", Ask: `{"response_format":{"type":"json_schema","json_schema":{"name":"out","schema":` + hard + `}}}`, Sent: `
 			output_config.format.schema.additionalProperties = false
@@ -43,6 +53,13 @@ var schemas = Group{"schemas", "Schemas", []Case{
 		{Runs: "O>A", Ask: `{"response_format":{"type":"text"}}`, Sent: `
 			system absent
 			response_format absent`},
+	}},
+	{"top-level-reference", "A tool whose schema stands elsewhere in it", "one vendor refuses the reference", []Leg{
+		{Runs: "O>A", Ask: `{"tools":[{"type":"function","function":{"name":"t","parameters":{"$ref":"#/$defs/A","$defs":{"A":{"type":"object","properties":{"a":{"type":"string"}},"required":["a"]}}}}}]}`, Sent: `
+			tools[0].input_schema.type = "object"
+			tools[0].input_schema.$ref absent
+			tools[0].input_schema.properties = {"a":{"type":"string"}}
+			tools[0].input_schema.required = ["a"]`, Got: `@header.x-aimux-warnings ~ tools[0]`},
 	}},
 	{"top-level-union", "A tool whose schema is a choice", "one tool of fifty fails every request", []Leg{
 		{Runs: "O>A", Ask: `{"tools":[{"type":"function","function":{"name":"f","parameters":{"anyOf":[{"type":"object","properties":{"a":{"type":"string"}}},{"type":"object","properties":{"b":{"type":"string"}}}]}}}]}`, Sent: `

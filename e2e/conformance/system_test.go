@@ -41,6 +41,14 @@ var system = Group{"system", "System prompts and coding agents", []Case{
 			messages[*].role = ["user","system","user"]
 			messages[1].content ~ Be quick.`},
 	}},
+	{"per-turn", "What a system message asks of one turn", "a reminder that is over is said again, and the effort of the turn is lost", []Leg{
+		{Runs: "A>O A>any-O", Ask: `{"messages":[{"role":"user","content":"Hi"},{"role":"system","content":"Once.","clear_at":"next_user_message"},{"role":"assistant","content":"Hello"},{"role":"user","content":"Go"},{"role":"system","content":[],"output_config":{"effort":"low"}}]}`, Sent: `
+			messages[*].role = ["user","assistant","user"]
+			messages[0].content = "Hi"
+			reasoning_effort = "low"`},
+		{Runs: "A>A", Ask: `{"messages":[{"role":"user","content":"Hi"},{"role":"system","content":"Once.","clear_at":"next_user_message"}]}`, Sent: `
+			messages[1] == {"role":"system","content":"Once.","clear_at":"next_user_message"}`},
+	}},
 	{"one-system-message", "A provider that takes one system message", "a second one is refused with a bare number", []Leg{
 		{Runs: "A>minimax", Ask: `{"system":"S","messages":[{"role":"user","content":"Hi"},{"role":"system","content":"Be quick."},{"role":"assistant","content":"Hello"},{"role":"user","content":"Go"}]}`, Sent: `
 			messages[*].role = ["system","user","assistant","user"]

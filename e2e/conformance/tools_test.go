@@ -85,6 +85,12 @@ var tools = Group{"tools", "Tools", []Case{
 	{"found", "A tool that has been found", "the model does not learn that it is there", []Leg{
 		{Runs: "A>O", Ask: aCalledOnce(`{"type":"tool_result","tool_use_id":"toolu_a","content":[{"type":"tool_reference","tool_name":"get_weather"}]}`), Sent: `messages[2].content ~ get_weather`},
 	}},
+	{"tools-that-change", "Tools that come and go within a conversation", "the model cannot call what has come, or calls what has gone", []Leg{
+		{Runs: "A>O A>any-O", Ask: `{` + aTools + `,"messages":[{"role":"user","content":"Hi"},{"role":"system","content":[{"type":"tool_removal","tool":{"type":"tool_reference","name":"get_weather"}},` +
+			`{"type":"tool_addition","tool":{"type":"tool_definition","definition":{"name":"get_time","input_schema":{"type":"object","properties":{}}}}}]}]}`, Sent: `
+			tools[*].function.name = ["get_time"]
+			messages[*].role = ["user"]`},
+	}},
 	{"client-tools", "Tools whose definition only their vendor's models know", "another model cannot call them", []Leg{
 		{Runs: "A>O A>any-O", Ask: `{"tools":[{"type":"bash_20250124","name":"bash"},{"type":"text_editor_20250728","name":"str_replace_based_edit_tool"},{"type":"memory_20250818","name":"memory"}]}`, Sent: `
 			tools[*].type = ["function","function","function"]

@@ -285,6 +285,47 @@ func (t Text) Blank() bool {
 	return true
 }
 
+// Characters is how many characters the text says.
+func (t Text) Characters() (n int) {
+	for i := 0; i < len(t); {
+		switch c := t[i]; {
+		case c != '\\' || i+1 == len(t):
+			if utf8.RuneStart(c) {
+				n++
+			}
+			i++
+		case t[i+1] != 'u':
+			n++
+			i += 2
+		default:
+			if first, ok := hex4(t[i:]); !ok || first < 0xDC00 || first > 0xDFFF { // the second half of a pair
+				n++
+			}
+			i += 6
+		}
+	}
+	return n
+}
+
+// TrimRight leaves out white space at the end, escaped or not.
+func (t Text) TrimRight() Text {
+	end := 0
+	for i := 0; i < len(t); {
+		size := 1
+		if t[i] == '\\' && i+1 < len(t) {
+			size = 2
+			if t[i+1] == 'u' {
+				size = min(6, len(t)-i)
+			}
+		}
+		if !t[i : i+size].Blank() {
+			end = i + size
+		}
+		i += size
+	}
+	return t[:end]
+}
+
 // AppendPlain appends what the text says.
 func (t Text) AppendPlain(dst []byte) []byte { return appendPlain(dst, t) }
 

@@ -161,7 +161,7 @@ func (d *draw) anthropic() string {
 		}
 	}
 	d.some(body, object{
-		"system": d.of("instructions", "Be brief.", []any{object{"type": "text", "text": "x-anthropic-billing-header: 1"}, object{"type": "text", "text": "Be brief."}}),
+		"system":         d.of("instructions", "Be brief.", []any{object{"type": "text", "text": "x-anthropic-billing-header: 1"}, object{"type": "text", "text": "Be brief."}}),
 		"stop_sequences": d.of("stops", []string{}, []string{"END"}, []string{"a", "b", "c", "d", "e"}), "temperature": d.of("temperature", 0, 0.5, 1),
 		"top_k": 5, "metadata": object{"user_id": d.text()}, "service_tier": d.of("tier", "auto", "standard_only"),
 		"output_config": object{"format": object{"type": "json_schema", "schema": object{"type": "object", "properties": object{"a": object{"type": "string"}}, "required": []string{"a"}, "additionalProperties": false}}},

@@ -76,6 +76,8 @@ func (n *Notes) Reject(path, reason string) {
 // Lose reports what is not carried, by what it means.
 func (n *Notes) Lose(x *Extra) {
 	switch x.Loss {
+	case Harmless:
+		n.Mention(x.Path, x.Why)
 	case Degrades:
 		n.Degrade(x.Path, x.Why)
 	case Fatal:

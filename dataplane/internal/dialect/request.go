@@ -1,5 +1,11 @@
 package dialect
 
+import (
+	"encoding/base64"
+	"strings"
+	"unicode/utf8"
+)
+
 // Request is what a client asks for, in no format. Slices alias the body it was read from.
 type Request struct {
 	// Instructions are the system prompt: text blocks.
@@ -39,8 +45,8 @@ type Loss uint8
 
 // The losses, from nothing to everything.
 const (
-	Harmless Loss = iota // nobody will notice
-	Degrades             // the answer is still useful; reported
+	Harmless Loss = iota // the answer is the same; reported
+	Degrades             // the answer is still useful; reported, and refused under strict
 	Fatal                // the request makes no sense without it
 )
 
@@ -127,6 +133,21 @@ type Source struct {
 	Data, URL, FileID Text
 	// Detail, Title and Context are what the client said of it.
 	Detail, Title, Context Text
+}
+
+// Readable reports a document that is text.
+func (s *Source) Readable() bool {
+	_, readable := s.Words()
+	return readable
+}
+
+// Words is what a document says that is text; false for any other.
+func (s *Source) Words() (words Text, readable bool) {
+	if !strings.HasPrefix(s.Media, "text/") || s.Data == nil {
+		return nil, false
+	}
+	plain, err := base64.StdEncoding.DecodeString(s.Data.Plain())
+	return Quote(string(plain)), err == nil && utf8.Valid(plain)
 }
 
 // Tool is one that the model may call.

@@ -1,6 +1,9 @@
 package dialect
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // efforts are the words for how much a model may think, weakest first.
 var efforts = [...]string{"none", "minimal", "low", "medium", "high", "xhigh", "max"}
@@ -222,86 +225,14 @@ func textKey(dst []byte, key Text) []byte {
 	return append(dst, '"', ':')
 }
 
-// AppendClosedSchema appends a schema for an answer as strict providers want it: every object closed, alternatives as anyOf, and without
-// the keywords that they refuse. What a dropped keyword demanded is told in the description. It reports whether anything was dropped.
-func AppendClosedSchema(dst []byte, schema Value) ([]byte, bool) {
-	c := closer{}
-	dst = c.close(dst, schema, 0)
-	return dst, c.dropped
-}
-
-type closer struct{ dropped bool }
-
-// formats that strict providers know.
-func knownFormat(v Value) bool {
-	switch v.Plain() {
-	case "date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid":
-		return true
-	}
-	return false
-}
-
-// tooStrict reports a keyword that strict providers refuse.
-func tooStrict(key Text, v Value) bool {
-	switch string(key) {
-	case "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength", "maxItems", "uniqueItems",
-		"minProperties", "maxProperties", "patternProperties", "propertyNames", "contains", "minContains", "maxContains", "if", "then", "else", "not", "$schema":
-		return true
-	case "minItems":
-		n, _ := v.Int()
-		return n > 1
-	case "format":
-		return !knownFormat(v)
-	}
-	return false
-}
-
-func (c *closer) close(dst []byte, schema Value, depth int) []byte {
-	if !schema.Object() || depth > schemaDepth {
-		return append(dst, schema...)
-	}
-	var told []byte
-	object := schema.Get("type").Plain() == "object" || schema.Get("properties").Object()
-	dst = append(dst, '{')
-	for key, v := range schema.Fields() {
-		switch name := string(key); {
-		case name == "description" || name == "additionalProperties" && object:
-			continue
-		case tooStrict(key, v):
-			if name != "$schema" {
-				c.dropped = true
-				told = append(append(append(append(told, "; "...), key...), ": "...), v...)
-			}
-			continue
-		case name == "oneOf":
-			key = Text("anyOf")
-		}
-		dst = mapSchema(textKey(dst, key), key, v, func(dst []byte, inner Value) []byte { return c.close(dst, inner, depth+1) })
-	}
-	if object {
-		dst = append(Key(dst, "additionalProperties"), "false"...)
-	}
-	if description := schema.Get("description").Text(); len(description) > 0 || told != nil {
-		dst = append(append(Key(dst, "description"), '"'), description...)
-		if told != nil {
-			if len(description) == 0 {
-				told = told[2:]
-			}
-			dst = appendEscaped(dst, told)
-		}
-		dst = append(dst, '"')
-	}
-	return append(dst, '}')
-}
-
 // AppendFlatSchema appends a tool's schema for providers that refuse alternatives at its top: their properties are put together,
 // and required is what all of them require. ok is false if the alternatives are not all objects; then the tool takes anything.
 func AppendFlatSchema(dst []byte, schema Value) (out []byte, flat, ok bool) {
 	if !schema.Object() || !combined(schema) {
 		return AppendSchema(dst, schema), false, true
 	}
-	f := flattener{required: map[string]int{}}
-	ok = f.add(schema, true)
+	f := flattener{root: schema, required: map[string]int{}}
+	ok = f.add(schema, true, 0)
 	dst = append(dst, `{"type":"object","properties":{`...)
 	for _, p := range f.properties {
 		dst = repair(textKey(dst, Text(p.name)), p.schema, 1)
@@ -325,6 +256,7 @@ func AppendFlatSchema(dst []byte, schema Value) (out []byte, flat, ok bool) {
 
 // flattener puts the properties of alternatives together.
 type flattener struct {
+	root       Value
 	properties []property
 	required   map[string]int
 }
@@ -334,8 +266,15 @@ type property struct {
 	schema Value
 }
 
-func (f *flattener) add(schema Value, required bool) bool {
-	ok := schema.Get("$ref") == nil
+func (f *flattener) add(schema Value, required bool, depth int) bool {
+	if depth > schemaDepth {
+		return false
+	}
+	ok := true
+	if ref := schema.Get("$ref"); ref != nil {
+		target := f.resolve(ref.Plain())
+		ok = target.Object() && f.add(target, required, depth+1)
+	}
 	for name, v := range schema.Get("properties").Fields() {
 		known := slices.ContainsFunc(f.properties, func(p property) bool { return p.name == string(name) })
 		if !known {
@@ -348,12 +287,12 @@ func (f *flattener) add(schema Value, required bool) bool {
 		}
 	}
 	for _, part := range schema.Get("allOf").Items() {
-		ok = part.Object() && f.add(part, required) && ok
+		ok = part.Object() && f.add(part, required, depth+1) && ok
 	}
 	for _, list := range [...]Value{schema.Get("anyOf"), schema.Get("oneOf")} {
 		common := map[string]int{}
 		for _, part := range list.Items() {
-			ok = part.Object() && f.add(part, false) && ok
+			ok = part.Object() && f.add(part, false, depth+1) && ok
 			for _, name := range part.Get("required").Items() {
 				common[name.Plain()]++
 			}
@@ -365,4 +304,17 @@ func (f *flattener) add(schema Value, required bool) bool {
 		}
 	}
 	return ok
+}
+
+// resolve finds a definition that stands in the schema itself; nil for none.
+func (f *flattener) resolve(ref string) Value {
+	path, local := strings.CutPrefix(ref, "#/")
+	if !local {
+		return nil
+	}
+	v := f.root
+	for name := range strings.SplitSeq(path, "/") {
+		v = v.Get(name)
+	}
+	return v
 }

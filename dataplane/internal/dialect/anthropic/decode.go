@@ -11,6 +11,10 @@ import (
 type request struct {
 	*dialect.Request
 	notes *dialect.Notes
+	// changes of the tools that system messages have made, in order.
+	changes []change
+	// effort that a system message asks for in the turn that is due.
+	effort string
 }
 
 // DecodeRequest reads a client's body that leaves for another format.
@@ -19,6 +23,13 @@ func (Dialect) DecodeRequest(body []byte, notes *dialect.Notes) *dialect.Request
 	for key, value := range dialect.Value(bytes.TrimSpace(body)).Fields() {
 		if value.Set() {
 			r.field(string(key), value)
+		}
+	}
+	r.change()
+	if r.effort != "" {
+		r.Thinking.Effort = r.effort
+		if r.Thinking.Mode == dialect.ThinkingUnset {
+			r.Thinking.Mode = dialect.ThinkingEffort
 		}
 	}
 	return r.Request
@@ -198,35 +209,39 @@ func (r *request) choice(v dialect.Value) {
 
 func (r *request) tools(v dialect.Value) {
 	for i, item := range v.Items() {
-		t, kind := tool(item, i)
-		switch family := server(kind); {
-		case family != "":
-			t.Server = family
-			if len(t.Name) == 0 {
-				t.Name = dialect.Text(family)
-			}
-		case kind != "" && kind != "custom":
-			description, schema := clientTool(kind)
-			if schema == "" {
-				r.notes.Refuse(dialect.Path("tools", i, "type"), "tools of type "+kind+" cannot be carried")
-				continue
-			}
-			t.Description, t.Schema = dialect.Quote(description), dialect.Value(schema)
-		}
-		r.Tools = append(r.Tools, t)
+		r.tool(item, i, dialect.Path("tools", i))
 	}
 }
 
-// tool reads a tool's definition, and its type.
-func tool(v dialect.Value, at int) (t dialect.Tool, kind string) {
-	t = dialect.Tool{Raw: v, At: at}
+// tool takes one tool's definition, which stands at path.
+func (r *request) tool(v dialect.Value, at int, path string) {
+	t, kind := r.definition(v, at, path)
+	switch family := server(kind); {
+	case family != "":
+		t.Server = family
+		if len(t.Name) == 0 {
+			t.Name = dialect.Text(family)
+		}
+	case kind != "" && kind != "custom":
+		description, schema := clientTool(kind)
+		if schema == "" {
+			r.notes.Refuse(path+".type", "tools of type "+kind+" cannot be carried")
+			return
+		}
+		t.Description, t.Schema = dialect.Quote(description), dialect.Value(schema)
+	}
+	r.Tools = append(r.Tools, t)
+}
+
+// definition reads a tool's definition, and its type.
+func (r *request) definition(v dialect.Value, at int, path string) (t dialect.Tool, kind string) {
+	t, kind = dialect.Tool{Raw: v, At: at}, v.Get("type").Plain()
 	for key, value := range v.Fields() {
 		if !value.Set() {
 			continue
 		}
 		switch string(key) {
 		case "type":
-			kind = value.Plain()
 		case "name":
 			t.Name = value.Text()
 		case "description":
@@ -240,6 +255,11 @@ func tool(v dialect.Value, at int) (t dialect.Tool, kind string) {
 		case "input_examples":
 			if value.Len() > 0 {
 				t.Examples = value
+			}
+		case "defer_loading", "eager_input_streaming", "allowed_callers": // every tool is sent, and called by nobody but the model
+		default:
+			if kind == "" || kind == "custom" {
+				r.notes.Degrade(path+"."+string(key), "unknown to the provider's format")
 			}
 		}
 	}

@@ -12,13 +12,19 @@ func (r *request) messages(v dialect.Value) {
 	r.Messages = make([]dialect.Message, 0, 32)
 	for i, item := range v.Items() {
 		m := dialect.Message{At: i, Within: -1}
-		var role, content dialect.Value
+		var role, content, clear, output dialect.Value
 		for key, value := range item.Fields() {
 			switch string(key) {
 			case "role":
 				role = value
 			case "content":
 				content = value
+			case "clear_at":
+				clear = value
+			case "output_config":
+				output = value
+			default:
+				r.notes.Degrade(dialect.Path("messages", i, string(key)), "unknown to the provider's format")
 			}
 		}
 		switch string(role.Text()) {
@@ -28,6 +34,10 @@ func (r *request) messages(v dialect.Value) {
 			m.Role = dialect.Assistant
 		case "system":
 			m.Role = dialect.System
+			r.perTurn(output, v, i)
+			if clear.Plain() == "next_user_message" && turnBehind(v, i, "user") {
+				continue // the model was shown it once
+			}
 		default:
 			r.notes.Reject(dialect.Path("messages", i, "role"), "is not a role: "+role.Plain())
 		}
@@ -127,7 +137,7 @@ func (r *request) block(blocks []dialect.Block, v dialect.Value, message, i int)
 		r.notes.Degrade(path(), "told as text")
 		b.Kind, b.Text = dialect.NoteBlock, searchResult(v)
 	case "tool_addition", "tool_removal":
-		r.notes.Degrade(path(), "tools cannot change within a conversation")
+		r.changes = append(r.changes, change{kind == "tool_removal", v.Get("tool"), path() + ".tool"})
 		return blocks
 	case "container_upload":
 		b.Kind = dialect.OpaqueBlock

@@ -82,8 +82,10 @@ func encodeSampling(dst []byte, r *dialect.Request, out *dialect.Outbound, think
 		case f.value == nil:
 		case fixed || out.Refuses(f.name) || out.Ignores(f.name):
 			out.Notes.Degrade(f.name, "the model does not take it")
-		case f.name == "temperature" && thinking && string(f.value) != "1":
+		case thinking && thoughtful(f.name, f.value):
 			out.Notes.Degrade(f.name, "cannot be set while the model thinks")
+		case f.name == "top_p" && r.Temperature != nil && out.Target.Sheet.Kind == "anthropic":
+			out.Notes.Degrade(f.name, "the model takes temperature or top_p, not both")
 		case f.name == "temperature":
 			dst = dialect.ValueField(dst, f.name, clampTemperature(f.value, out))
 		default:
@@ -91,6 +93,18 @@ func encodeSampling(dst []byte, r *dialect.Request, out *dialect.Outbound, think
 		}
 	}
 	return dst
+}
+
+// thoughtful reports sampling that excludes thinking.
+func thoughtful(name string, v dialect.Value) bool {
+	n, _ := v.Float()
+	switch name {
+	case "temperature":
+		return n != 1
+	case "top_p":
+		return n < 0.95
+	}
+	return true
 }
 
 func clampTemperature(v dialect.Value, out *dialect.Outbound) dialect.Value {

@@ -51,6 +51,9 @@ func encodeMessages(dst []byte, r *dialect.Request, out *dialect.Outbound) []byt
 		}
 		turn := &dialect.Message{Role: dialect.Assistant, Blocks: blocks, At: m.At, Within: -1}
 		if said := w.gather(turn); len(said) > 0 {
+			if last := &said[len(said)-1]; i == len(r.Messages)-1 && last.Kind == dialect.TextBlock {
+				last.Text = last.Text.TrimRight() // what is to be continued must not end in white space
+			}
 			w.flush()
 			w.path = m.At
 			w.assistant(said)
@@ -142,11 +145,11 @@ func (w *writer) check(m *dialect.Message, b *dialect.Block) {
 		refuse("the file lies at another provider")
 	case b.Kind == dialect.ImageBlock && w.out.Target.Lacks(route.Vision):
 		refuse("the model takes no images")
-	case b.Kind == dialect.DocumentBlock && w.out.Target.Lacks(route.PDF):
+	case b.Kind == dialect.DocumentBlock && w.out.Target.Lacks(route.PDF) && !b.Source.Readable():
 		refuse("the model takes no documents")
 	case b.Kind == dialect.ImageBlock && b.Source.URL == nil && !imageMedia(b.Source.Media):
 		refuse("images of type " + b.Source.Media + " cannot be carried")
-	case b.Kind == dialect.DocumentBlock && b.Source.Media != "application/pdf":
+	case b.Kind == dialect.DocumentBlock && b.Source.Media != "application/pdf" && !b.Source.Readable():
 		refuse("documents of type " + b.Source.Media + " cannot be carried")
 	}
 }
@@ -326,9 +329,12 @@ func encodeBlock(dst []byte, b *dialect.Block, out *dialect.Outbound) []byte {
 		}
 		dst = dialect.StringField(append(dst, '{'), "type", kind)
 		dst = append(dialect.Key(dst, "source"), '{')
-		if b.Source.URL != nil {
+		switch words, readable := b.Source.Words(); {
+		case b.Source.URL != nil:
 			dst = dialect.TextField(append(dst, `"type":"url"`...), "url", b.Source.URL)
-		} else {
+		case readable:
+			dst = dialect.TextField(append(dst, `"type":"text","media_type":"text/plain"`...), "data", words)
+		default:
 			dst = dialect.StringField(append(dst, `"type":"base64"`...), "media_type", b.Source.Media)
 			dst = dialect.TextField(dst, "data", b.Source.Data)
 		}

@@ -24,6 +24,9 @@ func encodeTools(dst []byte, r *dialect.Request, out *dialect.Outbound) []byte {
 			}
 			dst, begun = encodeTool(dialect.Item(dst), t, out), true
 		case t.Server == "web_search" && !out.Target.Lacks(route.WebSearch):
+			if t.Raw.Get("search_context_size").Set() {
+				out.Notes.Mention("web_search_options.search_context_size", "the provider's search has no such setting")
+			}
 			dst, begun = webSearch(dialect.Item(dst), t.Raw), true
 		case len(r.Tools) > 1:
 			out.Notes.Degrade("web_search_options", "the provider has no server tool "+t.Server)

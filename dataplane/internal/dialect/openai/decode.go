@@ -31,7 +31,7 @@ func (Dialect) DecodeRequest(body []byte, notes *dialect.Notes) *dialect.Request
 // field takes one field of the body. What is not named here is unknown and reported.
 func (r *request) field(key string, v dialect.Value) {
 	switch key {
-	case "model", "metadata", "moderation", "prompt_cache_retention", "prompt_cache_options", "modalities", "top_logprobs":
+	case "model", "top_logprobs":
 	case "messages":
 		r.messages(v)
 	case "stream":
@@ -95,6 +95,15 @@ func (r *request) rest(key string, v dialect.Value) {
 		x.Loss, x.Why = dialect.Fatal, "the provider gives no log probabilities"
 	case "audio":
 		x.Loss, x.Why = dialect.Fatal, "the provider gives no audio"
+	case "modalities":
+		for i, item := range v.Items() {
+			if item.Plain() != "text" {
+				r.Extra = append(r.Extra, dialect.Extra{Path: dialect.Path(key, i), Loss: dialect.Fatal, Why: "the provider gives nothing but text"})
+			}
+		}
+		return
+	case "metadata", "prompt_cache_retention", "prompt_cache_options":
+		x.Loss = dialect.Harmless
 	case "store":
 		if !v.True() {
 			return

@@ -2,6 +2,7 @@ package openai
 
 import (
 	"bytes"
+	"strings"
 
 	"github.com/aimux/aimux/dataplane/internal/dialect"
 )
@@ -42,10 +43,25 @@ func (r *request) message(i int, v dialect.Value) {
 	if name := v.Get("name"); name.String() && v.Get("role").Plain() != "function" {
 		r.notes.Degrade(dialect.Path("messages", i, "name"), "the provider's format has no names of speakers")
 	}
+	for key, value := range v.Fields() {
+		if value.Set() && !known(string(key)) {
+			r.notes.Degrade(dialect.Path("messages", i, string(key)), "unknown to the provider's format")
+		}
+	}
 	if mark := cacheMark(v); mark != nil && len(m.Blocks) > 0 {
 		m.Blocks[len(m.Blocks)-1].Cache = mark
 	}
 	r.Messages = append(r.Messages, m)
+}
+
+// known names the members of a message that are read or say nothing.
+func known(key string) bool {
+	switch key {
+	case "role", "content", "name", "refusal", "tool_calls", "tool_call_id", "function_call", "audio", "annotations", "cache_control",
+		"prompt_cache_breakpoint", "reasoning_content", "reasoning", "reasoning_details", "thinking_blocks":
+		return true
+	}
+	return false
 }
 
 // parts reads content: a string, or a list of parts. Empty text says nothing.
@@ -93,7 +109,9 @@ func (r *request) image(b *dialect.Block, v dialect.Value, message int) {
 	if v.String() {
 		url = v.Text()
 	}
-	b.Source.Detail = v.Get("detail").Text()
+	if b.Source.Detail = v.Get("detail").Text(); len(b.Source.Detail) > 0 && string(b.Source.Detail) != "auto" {
+		r.notes.Mention(dialect.Path("messages", message, "content", b.At, "image_url", "detail"), "the provider's format has no such setting")
+	}
 	media, data, isData := dataURL(url)
 	switch {
 	case !isData:
@@ -133,10 +151,13 @@ func dataURL(url dialect.Text) (media string, data dialect.Text, ok bool) {
 		url = dialect.Text(url.Plain())
 	}
 	head, data, found := bytes.Cut(url[len("data:"):], []byte(","))
-	if !found || !bytes.HasSuffix(head, []byte(";base64")) {
+	if !found || !bytes.HasSuffix(bytes.ToLower(head), []byte(";base64")) {
 		return "", nil, true
 	}
-	media, _, _ = cutString(string(head))
+	media, _, _ = cutString(strings.ToLower(string(head)))
+	if media == "image/jpg" {
+		media = "image/jpeg" // what many clients call it
+	}
 	return media, data, true
 }
 
@@ -206,7 +227,7 @@ func (r *request) arguments(v dialect.Value, message, call int) dialect.Value {
 		return v
 	}
 	plain, ok := dialect.ParseValue([]byte(v.Plain()))
-	if len(plain) == 0 {
+	if len(plain) == 0 || string(plain) == "null" {
 		return dialect.Value(`{}`)
 	}
 	if !ok || !plain.Object() || !dialect.Valid(plain) {

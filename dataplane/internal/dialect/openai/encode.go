@@ -187,13 +187,13 @@ func encodeFormat(dst []byte, r *dialect.Request, out *dialect.Outbound) []byte 
 	if len(f.Description) > 0 {
 		dst = dialect.TextField(dst, "description", f.Description)
 	}
-	dst = append(dialect.Key(dst, "schema"), f.Schema...)
-	if f.Strict != nil {
-		dst = dialect.ValueField(dst, "strict", f.Strict)
-	} else {
-		dst = append(dialect.Key(dst, "strict"), "true"...)
+	dst = dialect.Key(dst, "schema")
+	dst, strict := dialect.AppendStrictSchema(dst, f.Schema)
+	if !strict {
+		dst = append(dst, f.Schema...)
+		out.Notes.Degrade("output_config.format.schema", "the provider is strict only with schemas that leave nothing open")
 	}
-	return append(dst, '}', '}')
+	return append(strconv.AppendBool(dialect.Key(dst, "strict"), strict), '}', '}')
 }
 
 // formatPrompt is what the model is told when the provider cannot hold it to a schema.

@@ -82,9 +82,19 @@ func encodeTool(dst []byte, t *dialect.Tool, out *dialect.Outbound) []byte {
 		}
 		dst = append(dst, '"')
 	}
+	strict := t.Strict
+	if strict.True() {
+		closed, ok := dialect.AppendStrictSchema(nil, t.Schema)
+		if !ok {
+			out.Notes.Degrade(dialect.Path("tools", t.At, "strict"), "the provider is strict only with schemas that leave nothing open")
+			strict = nil
+		} else {
+			t.Schema = closed
+		}
+	}
 	dst = dialect.AppendSchema(dialect.Key(dst, "parameters"), t.Schema)
-	if t.Strict != nil && !out.Refuses("tools[].function.strict") {
-		dst = dialect.ValueField(dst, "strict", t.Strict)
+	if strict != nil && !out.Refuses("tools[].function.strict") {
+		dst = dialect.ValueField(dst, "strict", strict)
 	}
 	return append(dst, '}', '}')
 }

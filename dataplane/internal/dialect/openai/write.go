@@ -17,6 +17,9 @@ type encoder struct {
 	calls      []written
 	thought    []byte // the text of the open thinking, for its signature
 	blocks     []byte // thinking_blocks so far
+	cites      []cite // of the block of text that is open
+	said       int    // characters of text so far
+	saidBefore int    // the same, where the open block began
 	stop       dialect.Event
 }
 
@@ -78,7 +81,10 @@ func (e *encoder) Event(dst []byte, ev *dialect.Event) []byte {
 			dst = e.close(append(e.open(dst), `"role":"assistant","content":""`...), "null")
 		}
 	case dialect.TextPiece:
+		e.said += ev.Text.Characters()
 		return e.delta(dst, "content", ev.Text)
+	case dialect.BlockEnd:
+		return e.annotate(dst)
 	case dialect.RefusalPiece:
 		return e.delta(dst, "refusal", ev.Text)
 	case dialect.ThoughtPiece:
@@ -95,9 +101,7 @@ func (e *encoder) Event(dst []byte, ev *dialect.Event) []byte {
 	case dialect.CallEnd:
 		return e.callEnd(dst, ev)
 	case dialect.Citation:
-		dst = append(e.open(dst), `"annotations":[{"type":"url_citation","url_citation":{`...)
-		dst = dialect.TextField(dst, "url", ev.Name)
-		return e.close(append(dialect.TextField(dst, "title", ev.Text), `}}]`...), "null")
+		e.cites = append(e.cites, cite{bytes.Clone(ev.Name), bytes.Clone(ev.Text)})
 	case dialect.UsageNow:
 		e.usage = ev.Usage
 	case dialect.Finish:
@@ -105,6 +109,26 @@ func (e *encoder) Event(dst []byte, ev *dialect.Event) []byte {
 	case dialect.Ended:
 		return e.end(dst)
 	}
+	return dst
+}
+
+// cite is a page that a text refers to.
+type cite struct{ url, title dialect.Text }
+
+// annotate tells the pages that the block which ends refers to, each with the place of the block: there are clients that demand one.
+func (e *encoder) annotate(dst []byte) []byte {
+	if len(e.cites) > 0 {
+		dst = append(e.open(dst), `"annotations":[`...)
+		for _, c := range e.cites {
+			dst = append(dialect.Item(dst), `{"type":"url_citation","url_citation":{`...)
+			dst = dialect.IntField(dst, "start_index", e.saidBefore)
+			dst = dialect.IntField(dst, "end_index", e.said)
+			dst = dialect.TextField(dst, "url", c.url)
+			dst = append(dialect.TextField(dst, "title", c.title), '}', '}')
+		}
+		dst = e.close(append(dst, ']'), "null")
+	}
+	e.cites, e.saidBefore = e.cites[:0], e.said
 	return dst
 }
 
@@ -213,6 +237,7 @@ func (e *encoder) callEnd(dst []byte, ev *dialect.Event) []byte {
 
 // end writes the last chunks: the finish, the usage for who asked for it, and the mark.
 func (e *encoder) end(dst []byte) []byte {
+	dst = e.annotate(dst)
 	if len(e.blocks) > 0 {
 		e.blocks = append(e.blocks, ']')
 		dst = append(e.open(dst), `"thinking_blocks":`...)
