@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +23,9 @@ var before = []string{
 	"error-in-200", "html-error", "empty-body", "redirect",
 }
 
+// opening are ways in which a provider fails behind its opening event: the client has no word of it yet.
+var opening = []string{"error-mid-stream&after=1", "cut&after=1", "reset&after=1", "garbage&after=1", "stall&after=1"}
+
 // silence is a provider that takes a request and says nothing. For a plain request that is no sign of illness until the answer would have been
 // there several times over, so it is put to streams alone.
 const silence = "stall&after=0"
@@ -38,10 +42,10 @@ func TestAFailureBeforeTheFirstByteIsInvisible(t *testing.T) {
 				stream       bool
 			}
 			var trials []trial
-			for i, fault := range before {
+			for i, fault := range slices.Concat(before, opening) {
 				for j, client := range clients {
 					for k, stream := range []bool{false, true} {
-						if fault == silence && !stream {
+						if (fault == silence || i >= len(before)) && !stream {
 							continue
 						}
 						id := fmt.Sprintf("ill-%d-%d-%d", i, j, k)

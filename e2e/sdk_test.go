@@ -46,17 +46,18 @@ type call struct{ name, arguments string }
 type client struct {
 	name   string
 	ask    func(ctx context.Context, base, model string, stream bool) (answer, error)
-	status func(error) int // of an API error; 0 for any other
+	chat   func(ctx context.Context, base, model string) (answer, error) // a stream, and no tools
+	status func(error) int                                               // of an API error; 0 for any other
 }
 
 var clients = []client{
-	{"anthropic-sdk-go", askAnthropic, func(err error) int {
+	{"anthropic-sdk-go", askAnthropic, chatAnthropic, func(err error) int {
 		if refused, ok := errors.AsType[*anthropic.Error](err); ok {
 			return refused.StatusCode
 		}
 		return 0
 	}},
-	{"openai-go", askOpenAI, func(err error) int {
+	{"openai-go", askOpenAI, chatOpenAI, func(err error) int {
 		if refused, ok := errors.AsType[*openai.Error](err); ok {
 			return refused.StatusCode
 		}
@@ -65,17 +66,24 @@ var clients = []client{
 }
 
 func askAnthropic(ctx context.Context, base, model string, stream bool) (answer, error) {
+	return talkAnthropic(ctx, base, model, stream, []anthropic.ToolUnionParam{{OfTool: &anthropic.ToolParam{
+		Name: "get_weather", Description: anthropic.String("The weather of a city"),
+		InputSchema: anthropic.ToolInputSchemaParam{Properties: map[string]any{"city": map[string]any{"type": "string"}}, Required: []string{"city"}},
+	}}})
+}
+
+func chatAnthropic(ctx context.Context, base, model string) (answer, error) {
+	return talkAnthropic(ctx, base, model, true, nil)
+}
+
+func talkAnthropic(ctx context.Context, base, model string, stream bool, tools []anthropic.ToolUnionParam) (answer, error) {
 	api := anthropic.NewClient(anthropicoption.WithBaseURL(base), anthropicoption.WithAPIKey("any"), anthropicoption.WithMaxRetries(0))
 	params := anthropic.MessageNewParams{
-		MaxTokens: 1024, Model: model,
+		MaxTokens: 1024, Model: model, Tools: tools,
 		System: []anthropic.TextBlockParam{{Text: "Be brief."}},
 		Messages: []anthropic.MessageParam{anthropic.NewUserMessage(
 			anthropic.NewTextBlock("What is the weather in Oslo?"), anthropic.NewImageBlockBase64("image/png", onePixel),
 		)},
-		Tools: []anthropic.ToolUnionParam{{OfTool: &anthropic.ToolParam{
-			Name: "get_weather", Description: anthropic.String("The weather of a city"),
-			InputSchema: anthropic.ToolInputSchemaParam{Properties: map[string]any{"city": map[string]any{"type": "string"}}, Required: []string{"city"}},
-		}}},
 	}
 	var message *anthropic.Message
 	if stream {
@@ -112,9 +120,20 @@ func askAnthropic(ctx context.Context, base, model string, stream bool) (answer,
 }
 
 func askOpenAI(ctx context.Context, base, model string, stream bool) (answer, error) {
+	return talkOpenAI(ctx, base, model, stream, []openai.ChatCompletionToolUnionParam{openai.ChatCompletionFunctionTool(openai.FunctionDefinitionParam{
+		Name: "get_weather", Description: openai.String("The weather of a city"),
+		Parameters: openai.FunctionParameters{"type": "object", "properties": map[string]any{"city": map[string]any{"type": "string"}}, "required": []string{"city"}},
+	})})
+}
+
+func chatOpenAI(ctx context.Context, base, model string) (answer, error) {
+	return talkOpenAI(ctx, base, model, true, nil)
+}
+
+func talkOpenAI(ctx context.Context, base, model string, stream bool, tools []openai.ChatCompletionToolUnionParam) (answer, error) {
 	api := openai.NewClient(openaioption.WithBaseURL(base+"/v1"), openaioption.WithAPIKey("any"), openaioption.WithMaxRetries(0))
 	params := openai.ChatCompletionNewParams{
-		Model: model,
+		Model: model, Tools: tools,
 		Messages: []openai.ChatCompletionMessageParamUnion{
 			openai.SystemMessage("Be brief."),
 			openai.UserMessage([]openai.ChatCompletionContentPartUnionParam{
@@ -122,10 +141,6 @@ func askOpenAI(ctx context.Context, base, model string, stream bool) (answer, er
 				openai.ImageContentPart(openai.ChatCompletionContentPartImageImageURLParam{URL: "data:image/png;base64," + onePixel}),
 			}),
 		},
-		Tools: []openai.ChatCompletionToolUnionParam{openai.ChatCompletionFunctionTool(openai.FunctionDefinitionParam{
-			Name: "get_weather", Description: openai.String("The weather of a city"),
-			Parameters: openai.FunctionParameters{"type": "object", "properties": map[string]any{"city": map[string]any{"type": "string"}}, "required": []string{"city"}},
-		})},
 	}
 	if !stream {
 		completion, err := api.Chat.Completions.New(ctx, params)

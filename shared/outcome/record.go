@@ -23,6 +23,14 @@ type Usage struct {
 	Reported bool
 }
 
+// Plus is what two answers have used; it is reported if both are.
+func (u Usage) Plus(o Usage) Usage {
+	return Usage{
+		Input: u.Input + o.Input, Output: u.Output + o.Output, CacheRead: u.CacheRead + o.CacheRead, CacheWrite: u.CacheWrite + o.CacheWrite,
+		Reported: u.Reported && o.Reported,
+	}
+}
+
 // Attempt is one try at one target, ended.
 type Attempt struct {
 	Target Target

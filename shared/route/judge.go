@@ -40,7 +40,7 @@ func (r Reason) ill() bool { return r == ClusterOpen || r == ClusterProbing || r
 const (
 	crossing              = Vision | PDF | Tools | Thinking | Streaming | JSONSchema | JSONObject | ToolImages
 	fromAnthropicCrossing = crossing
-	fromOpenAICrossing    = crossing | WebSearch | GrammarTools
+	fromOpenAICrossing    = crossing | WebSearch | GrammarTools | Prefill
 )
 
 // can is what a target can do for a request that comes in a dialect: what it has, and what nobody has stated either way, within what
@@ -51,7 +51,7 @@ func (t *Target) can(from Protocol) Capability {
 	case t.Endpoint.Protocol:
 		return able
 	case Anthropic:
-		return able & fromAnthropicCrossing
+		return able&fromAnthropicCrossing | t.Has&Prefill // most begin anew, unless one is known to go on
 	default:
 		return able & fromOpenAICrossing
 	}

@@ -55,6 +55,7 @@ func (c *call) arguments() string { return strings.Join(c.fragments, "") }
 func (x *exchange) compose() answer {
 	s, a := &x.script, answer{finish: "stop"}
 	text, calls := x.content()
+	text = onward(text, x.ask.begun())
 	if s.has(thinks) {
 		a.add(thinkingPart, tokenize("The user wants an answer. I think — 考えて — and then I answer."))
 	}
@@ -125,6 +126,15 @@ func (x *exchange) content() (text []string, calls int) {
 		return tokenize(`{"answer":"aimux"}`), 0
 	}
 	return tokenize(x.sentence()), calls
+}
+
+// onward is the rest of a text that the caller has begun itself; a text that begins otherwise is said whole.
+func onward(text []string, begun string) []string {
+	rest, ok := strings.CutPrefix(strings.Join(text, ""), begun)
+	if begun == "" || !ok {
+		return text
+	}
+	return tokenize(rest)
 }
 
 // invited says whether a plain answer should be a tool call: the caller forces one, or the user asks for it in words.

@@ -169,14 +169,26 @@ func readStops(v value) []string {
 	return stops
 }
 
-// turn is the messages after the assistant last spoke.
+// begun is the text that the caller has put into the assistant's mouth, for it to go on from.
+func (a *ask) begun() string {
+	if n := len(a.messages); n > 0 && a.messages[n-1].role == "assistant" {
+		return strings.Join(texts(a.messages[n-1].content), "")
+	}
+	return ""
+}
+
+// turn is the messages after the assistant last spoke. Words that it is to go on from are none of its own.
 func (a *ask) turn() []message {
-	for i := len(a.messages); i > 0; i-- {
+	last := len(a.messages)
+	if a.begun() != "" {
+		last--
+	}
+	for i := last; i > 0; i-- {
 		if a.messages[i-1].role == "assistant" {
-			return a.messages[i:]
+			return a.messages[i:last]
 		}
 	}
-	return a.messages
+	return a.messages[:last]
 }
 
 // prompt is the last text the user wrote in this turn. Reminders that coding agents add in tags don't count.

@@ -13,6 +13,8 @@
 //   - the model: "synthetic/SCENARIO", or a name that is a scenario or ends in one after its last slash or colon
 //     ("claude-sonnet-5-5:tool").
 //
+// Where the conversation ends in words of the assistant's, and the answer begins with them, the rest of it is said: a model that goes on.
+//
 // Any other model gets the plain answer: a sentence that quotes the prompt; a tool call where the caller forces one or the
 // prompt says "use the tool"; a sample of the JSON schema where one is asked for. A tool whose result is already there is
 // not called again, so agents come to an end.

@@ -75,6 +75,7 @@ func TestAnthropicRules(t *testing.T) {
 		{say(`{"role":"user","content":[]}`), "messages.0: user messages must have non-empty content"},
 		{say(`{"role":"user","content":"x","name":"n"}`), "messages.0.name: Extra inputs are not permitted"},
 		{say(`MSG,{"role":"assistant","content":"{"}`), "does not support assistant message prefill"},
+		{`{"model":"claude-haiku-4-5","max_tokens":9,"messages":[MSG,{"role":"assistant","content":"So \n"}]}`, "cannot end with trailing whitespace"},
 		{`{"model":"claude-haiku-4-5","max_tokens":9,"messages":[MSG,{"role":"assistant","content":"{"}]}`, ""},
 		{content(`{"type":"text","text":""}`), "messages.0.content.0: text content blocks must be non-empty"},
 		{content(`{"type":"text","text":" \n"}`), "must contain non-whitespace text"},

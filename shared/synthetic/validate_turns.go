@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // turns judges the messages in order.
@@ -46,6 +47,9 @@ func (j *anthropicJudge) turns() *problem {
 	}
 	if last == "assistant" && !elderClaude(j.ask.model) && j.endpoint != tokenCount {
 		return invalid("messages", "This model does not support assistant message prefill. The conversation must end with a user message.")
+	}
+	if begun := j.ask.begun(); last == "assistant" && strings.TrimRightFunc(begun, unicode.IsSpace) != begun {
+		return invalid("messages", "messages: final assistant content cannot end with trailing whitespace")
 	}
 	return nil
 }
@@ -126,7 +130,14 @@ func (j *anthropicJudge) message(n int, m message) *problem {
 }
 
 // lastAnswer is the place of the last assistant message.
-func (j *anthropicJudge) lastAnswer() int { return len(j.ask.messages) - len(j.ask.turn()) - 1 }
+func (j *anthropicJudge) lastAnswer() int {
+	for i := len(j.ask.messages) - 1; i > 0; i-- {
+		if j.ask.messages[i].role == "assistant" {
+			return i
+		}
+	}
+	return 0
+}
 
 // block judges one content block where it stands.
 func (j *anthropicJudge) block(at, kind string, b value, role string) *problem {

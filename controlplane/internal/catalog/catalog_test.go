@@ -238,23 +238,24 @@ func TestKeysAreResolved(t *testing.T) {
 }
 
 func TestWhoSaysWhatAModelCan(t *testing.T) {
-	const model = `"models": [{"id": "gpt-oss-120b"` // its sheet says no to vision and yes to json_schema
+	const model = `"models": [{"id": "gpt-oss-120b"` // its sheet says no to vision and to prefill, and yes to json_schema
 	for _, test := range []struct {
 		provider string
-		can      string // of vision and json_schema: yes, no or unknown each
+		can      string // of vision, json_schema and prefill: yes, no or unknown each
 	}{
-		{`"kind": "cerebras", ` + model + `}]`, "no yes"},
-		{`"kind": "cerebras", "supports_vision": true, ` + model + `}]`, "no yes"},
-		{`"kind": "cerebras", "supports_json_schema": false, ` + model + `}]`, "no no"},
-		{`"kind": "cerebras", ` + model + `, "supports_vision": true}]`, "yes yes"},
-		{`"kind": "cerebras", "supports_json_schema": false, ` + model + `, "supports_json_schema": true}]`, "no yes"},
-		{`"kind": "cerebras", "models": [{"id": "new"}]`, "unknown unknown"},
-		{`"kind": "cerebras", "supports_vision": true, "models": [{"id": "new"}]`, "yes unknown"},
-		{`"kind": "cerebras", "supports_vision": true, "models": [{"id": "new", "supports_vision": false}]`, "no unknown"},
+		{`"kind": "cerebras", ` + model + `}]`, "no yes no"},
+		{`"kind": "cerebras", "supports_vision": true, ` + model + `}]`, "no yes no"},
+		{`"kind": "cerebras", "supports_json_schema": false, ` + model + `}]`, "no no no"},
+		{`"kind": "cerebras", ` + model + `, "supports_vision": true}]`, "yes yes no"},
+		{`"kind": "cerebras", "supports_json_schema": false, ` + model + `, "supports_json_schema": true}]`, "no yes no"},
+		{`"kind": "cerebras", "models": [{"id": "new"}]`, "unknown unknown unknown"},
+		{`"kind": "cerebras", "supports_vision": true, "models": [{"id": "new"}]`, "yes unknown unknown"},
+		{`"kind": "cerebras", "supports_vision": true, "models": [{"id": "new", "supports_vision": false}]`, "no unknown unknown"},
+		{`"kind": "compatible", "base_url": "https://a.example", "protocol": "openai", "supports_prefill": true, "models": [{"id": "new"}]`, "unknown unknown yes"},
 	} {
 		p := providerOf(t, catalog.Compile(load(t, `{"providers": {"p": {`+test.provider+`}}}`), 1, catalog.Env{}), "p")
 		var can []string
-		for _, c := range []route.Capability{route.Vision, route.JSONSchema} {
+		for _, c := range []route.Capability{route.Vision, route.JSONSchema, route.Prefill} {
 			switch m := p.GetModels()[0]; {
 			case m.GetHas()&uint64(c) != 0:
 				can = append(can, "yes")
@@ -265,7 +266,7 @@ func TestWhoSaysWhatAModelCan(t *testing.T) {
 			}
 		}
 		if got := strings.Join(can, " "); got != test.can {
-			t.Errorf("%s: vision and json_schema: %s, want %s", test.provider, got, test.can)
+			t.Errorf("%s: vision, json_schema and prefill: %s, want %s", test.provider, got, test.can)
 		}
 	}
 }

@@ -20,6 +20,7 @@ func abilities(p *adminv1.Provider, m *adminv1.Model, known *provider.Model) (ha
 	v.weigh(route.Streaming, p.SupportsStreaming, m.SupportsStreaming)
 	v.weigh(route.PDF, p.SupportsPdf, m.SupportsPdf)
 	v.weigh(route.JSONSchema, p.SupportsJsonSchema, m.SupportsJsonSchema)
+	v.weigh(route.Prefill, p.SupportsPrefill, m.SupportsPrefill)
 	return v.has, route.AllCapabilities &^ (v.has | v.lacks)
 }
 

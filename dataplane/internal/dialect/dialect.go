@@ -22,6 +22,11 @@ type Call struct {
 	Target Target
 	// StreamUpstream asks the provider for a stream even if the client did not ask for one.
 	StreamUpstream bool
+	// Keep says that the answer may have to go on elsewhere if it breaks, so that its text is kept.
+	Keep bool
+	// Behind is the answer that broke off behind text that the client has: this one goes on with it, and the two are one answer to the client. nil
+	// for a request as it came. Its Onward has said that this is possible.
+	Behind Reply
 	// StripThinking drops every thinking block of the history: the second try after fault.Unsignable.
 	StripThinking bool
 	// RequestID names the request; message ids are derived from it.
@@ -169,6 +174,9 @@ type Reply interface {
 	Abort(dst []byte, f *fault.Fault) []byte
 	// Ping appends a keep-alive that every client of the format ignores.
 	Ping(dst []byte) []byte
+	// Onward says whether another answer can be written behind this one, which broke off, and how many bytes of text it would have to go on
+	// from. It never can where anything but text has been said, or where the Call did not ask to keep it.
+	Onward() (bytes int, ok bool)
 	// Progress is valid until the next call of any method.
 	Progress() *Progress
 	// ContentType of what is produced.

@@ -70,6 +70,9 @@ type Decoder interface {
 type Encoder interface {
 	// Event appends what the client is to get for e.
 	Event(dst []byte, e *Event) []byte
+	// Passed is told of an event of its own format that the client got without it, so that it can write behind it. It returns the text in it;
+	// plain is false for anything that another provider could not go on from.
+	Passed(f *Frame) (text Text, plain bool)
 	// Ping appends a keep-alive.
 	Ping(dst []byte) []byte
 	// Abort appends the error that ends a stream.

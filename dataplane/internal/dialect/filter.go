@@ -13,11 +13,22 @@ import (
 // before a call.
 func (m *machine) filter(dst []byte, e *Event) []byte {
 	switch e.Kind {
+	case ThoughtStart, ThoughtPiece, Signature, Redacted:
+		if m.voice.behind {
+			return dst // it would stand in the middle of a text
+		}
 	case TextPiece:
+		text, due := m.voice.join(e.Text)
+		if !due {
+			return dst
+		}
+		e.Text = text
 		if m.stops.active() {
 			return m.stopText(dst, e)
 		}
 		return m.filterText(dst, e.Text)
+	}
+	switch e.Kind {
 	case ThoughtPiece:
 		dst = m.flushStops(dst)
 		if m.seal != nil {

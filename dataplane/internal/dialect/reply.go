@@ -44,6 +44,7 @@ type machine struct {
 
 	names    Names
 	stops    stopper
+	voice    voice
 	seal     *seal // nil where the client gets the provider's own format, with the provider's own signatures or none
 	sealing  bool
 	thoughts thoughtLog
@@ -59,9 +60,13 @@ const (
 )
 
 // begin readies the machine once it is known how the request went out.
-func (m *machine) begin(shape *Shape) {
+func (m *machine) begin(shape *Shape, c *Call) {
 	m.decoder = m.server.Decoder(m.sheet)
 	m.encoder = m.client.Encoder(shape)
+	m.voice.kept = c.Keep && m.toStream
+	if broken, ok := c.Behind.(*machine); ok {
+		m.follow(broken)
+	}
 	if !m.toStream {
 		m.folder = m.client.Folder(!m.pass)
 	}
@@ -154,6 +159,11 @@ func (m *machine) frame(dst []byte, f *Frame) []byte {
 		m.folder.Frame(f)
 	case m.dropUsage && m.server.UsageOnly(f):
 	default:
+		if m.voice.kept && !m.voice.barred {
+			text, plain := m.encoder.Passed(f)
+			m.voice.say(text)
+			m.voice.barred = m.voice.barred || !plain
+		}
 		dst = append(dst, f.Raw...)
 	}
 	return dst
@@ -224,8 +234,15 @@ func (m *machine) emitAll(dst []byte) []byte {
 func (m *machine) emit(dst []byte, e *Event) []byte {
 	m.watch(e)
 	switch e.Kind {
-	case Failed, ThoughtStart, Foreign: // said for Progress alone
+	case Foreign: // said for Progress alone
+		m.voice.barred = true
 		return dst
+	case Failed, ThoughtStart:
+		return dst
+	}
+	m.voice.heard(e)
+	if e.Kind == UsageNow && m.voice.behind {
+		e = &Event{Kind: UsageNow, Usage: e.Usage.plus(&m.voice.spent)}
 	}
 	if m.folder == nil {
 		return m.encoder.Event(dst, e)

@@ -73,6 +73,9 @@ func (t *Translator) Prepare(dst []byte, c *Call) ([]byte, Reply, *Rejection) {
 	if c.Target.Sheet == nil {
 		c.Target.Sheet = noSheet
 	}
+	if broken, ok := c.Behind.(*machine); ok {
+		c.goOnward(broken)
+	}
 	client, server := t.dialect(c.Client), t.dialect(c.Target.Protocol)
 	if client == nil || server == nil {
 		return dst, nil, &Rejection{Reason: "this node does not speak the protocol of provider " + c.Target.Provider, Elsewhere: true}
@@ -99,7 +102,7 @@ func (t *Translator) Prepare(dst []byte, c *Call) ([]byte, Reply, *Rejection) {
 	if !m.toStream {
 		shape.Usage, shape.Signatures = true, true
 	}
-	m.begin(&shape)
+	m.begin(&shape, c)
 	m.progress.Warnings = notes.Warnings
 	return dst, m, nil
 }

@@ -17,9 +17,10 @@ const (
 
 // again is what the next try does differently from the one before.
 type again struct {
-	at    *try          // at the same target; nil means the next candidate
-	strip bool          // without the history's thinking
-	keys  []*vitals.Key // with another key than these
+	at     *try          // at the same target; nil means the next candidate
+	strip  bool          // without the history's thinking
+	behind *try          // the one whose answer broke, and is to go on
+	keys   []*vitals.Key // with another key than these
 }
 
 // attempts tries until an answer has begun (for a stream) or is complete (for a plain one), or until nothing is left to try.
@@ -48,7 +49,7 @@ func (x *exchange) attempts() (*try, *fault.Fault) {
 
 // mayGoOn decides whether a failed try may be followed by another one, and by which.
 func (x *exchange) mayGoOn(t *try, f *fault.Fault) (next again, ok bool) {
-	if x.ctx.Err() != nil || f.Kind == fault.Canceled || f.Kind == fault.Deadline || x.isCommitted() || len(x.tries) >= x.triesMax() {
+	if x.ctx.Err() != nil || f.Kind == fault.Canceled || f.Kind == fault.Deadline || x.isCommitted() && !x.table.Policy().Continuation || len(x.tries) >= x.triesMax() {
 		return next, false
 	}
 	rule := f.Kind.Rule()
@@ -120,7 +121,7 @@ func (x *exchange) begin(how again, hedge bool) (*try, *fault.Fault) {
 		if !t.elsewhere {
 			return nil, f
 		}
-		last, how = f, again{}
+		last, how = f, again{behind: how.behind}
 	}
 }
 

@@ -53,6 +53,7 @@ type exchange struct {
 	fault     fault.Kind
 	warnings  []string
 	quiet     bool // the timer will not fire any more
+	onward    int  // how often a broken answer was to go on elsewhere
 
 	// until when the client waits: for the first byte, and for the last
 	headDeadline, deadline time.Time
@@ -179,6 +180,8 @@ func (x *exchange) reason() string {
 	switch {
 	case x.answerer == nil:
 		return "none"
+	case x.answerer.behind != nil:
+		return "continued"
 	case x.answerer.hedge:
 		return "hedge"
 	case len(x.tries) > 1:
@@ -210,11 +213,13 @@ func (x *exchange) record(now time.Time) *outcome.Record {
 	if x.table != nil {
 		r.Revision = x.table.Revision().Config
 	}
+	used := outcome.Usage{Reported: true}
 	for _, t := range x.tries {
 		r.Attempts = append(r.Attempts, t.outcome)
 		r.CostNano += t.outcome.CostNano
-		if t == x.answerer {
-			r.Usage = t.outcome.Usage
+		if t.heard {
+			used = used.Plus(t.outcome.Usage)
+			r.Usage = used
 		}
 	}
 	return r

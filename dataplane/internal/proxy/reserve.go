@@ -33,7 +33,7 @@ func (x *exchange) take(how again, hedge bool) (_ *try, full *fault.Fault) {
 			return nil, nil // not worth it, or not for it
 		}
 		x.next++
-		t := &try{x: x, candidate: c, place: &x.desk.places[c.Target], hedge: hedge}
+		t := &try{x: x, candidate: c, place: &x.desk.places[c.Target], hedge: hedge, behind: how.behind}
 		f := t.reserve(c.LastResort())
 		if f == nil {
 			return t, nil

@@ -142,6 +142,7 @@ func (t *try) endSpan(now time.Time, stop string) {
 		s.Texts("gen_ai.response.finish_reasons", []string{stop})
 	}
 	s.Flag("aimux.hedge", t.hedge)
+	s.Flag("aimux.continuation", t.behind != nil)
 	s.Flag("aimux.probe", o.Probe)
 	s.Flag("aimux.overdue", o.Overdue)
 	health := t.x.table.Health(int(t.candidate.Target))

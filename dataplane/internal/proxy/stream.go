@@ -9,35 +9,41 @@ import (
 	"github.com/aimux/aimux/shared/fault"
 )
 
-// stream gives the client what has come, and then everything as it comes.
+// stream gives the client what has come, and then everything as it comes; if that breaks, another provider may go on with it.
 func (x *exchange) stream(t *try) *fault.Fault {
+	for {
+		f := x.relay(t)
+		t.end(f)
+		switch {
+		case f.Kind == fault.Canceled:
+			return x.gone()
+		case f.OK():
+			return nil
+		}
+		if t = x.goOnward(t, f); t == nil {
+			return f
+		}
+	}
+}
+
+// relay gives the client the answer of one try, to its end.
+func (x *exchange) relay(t *try) *fault.Fault {
 	x.mu.Lock()
-	x.answerer = t
+	x.answerer, t.heard = t, true
 	now := time.Now()
 	x.commit(t, now)
+	x.speaker = t
 	gone := x.send(t.held.bytes, now)
 	x.mu.Unlock()
 	t.held.release()
 	t.held = nil
 	switch {
 	case gone:
-		return x.leave(t)
+		return &fault.Fault{Kind: fault.Canceled, Message: "the client left"}
 	case t.complete:
-		t.end(&fault.Fault{})
-		return nil
+		return &fault.Fault{}
 	}
-	f := x.pump(t)
-	if f == nil {
-		f = &fault.Fault{}
-	}
-	t.end(f)
-	if f.Kind == fault.Canceled {
-		return x.gone()
-	}
-	if f.OK() {
-		return nil
-	}
-	return f
+	return x.pump(t)
 }
 
 // pump copies until the answer's end.
@@ -56,7 +62,7 @@ func (x *exchange) pump(t *try) *fault.Fault {
 			return t.clean(f)
 		case err == nil:
 		case done:
-			return nil
+			return &fault.Fault{}
 		default:
 			return t.why(&fault.Fault{Kind: fault.Truncated, Message: "the connection broke in the middle of the answer", Sent: true})
 		}
@@ -111,13 +117,6 @@ func (x *exchange) send(p []byte, now time.Time) (gone bool) {
 	return x.in.Write(p) != nil || x.in.Flush() != nil
 }
 
-// leave ends the try of a client that has gone.
-func (x *exchange) leave(t *try) *fault.Fault {
-	f := &fault.Fault{Kind: fault.Canceled, Message: "the client left"}
-	t.end(f)
-	return x.gone()
-}
-
 // deliver gives a plain client its whole answer.
 func (x *exchange) deliver(t *try) *fault.Fault {
 	x.mu.Lock()
@@ -125,7 +124,7 @@ func (x *exchange) deliver(t *try) *fault.Fault {
 		t.held.release()
 		t.held = nil
 	}()
-	x.answerer, x.speaker = t, t
+	x.answerer, x.speaker, t.heard = t, t, true
 	x.committed = true
 	x.status = 200
 	x.firstByte = time.Since(x.began)

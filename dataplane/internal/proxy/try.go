@@ -29,6 +29,7 @@ type try struct {
 	span      telemetry.Span
 	hedge     bool // begun beside another one that was late
 	strip     bool // without the history's thinking
+	behind    *try // goes on with this one's answer; nil for an answer from its beginning
 	repeated  bool // at the same target as the one before
 	elsewhere bool // prepare found that another target may be able to
 	ended     bool
@@ -38,6 +39,7 @@ type try struct {
 	response *upstream.Response
 	streams  bool // upstream was asked for a stream
 	complete bool // the whole answer is in held
+	heard    bool // the client gets what it says
 	outcome  outcome.Attempt
 
 	ctx    context.Context
@@ -85,7 +87,10 @@ func (t *try) prepare() *fault.Fault {
 	call := dialect.Call{
 		Client: x.at.protocol, Body: x.body, Found: &x.found, Target: t.place.dialect, StripThinking: t.strip,
 		StreamUpstream: !x.found.Stream && t.place.aggregate && x.found.Ask.MaxTokens >= x.h.config.AggregateFrom,
-		RequestID:      x.id, Now: x.began,
+		RequestID:      x.id, Now: x.began, Keep: x.mayGoOnward(),
+	}
+	if t.behind != nil {
+		call.Behind = t.behind.reply
 	}
 	call.Target.APIVersion, call.Target.Beta = x.in.Header("Anthropic-Version"), x.in.Header("Anthropic-Beta")
 	body, reply, rejection := x.h.deps.Translator.Prepare(t.body.bytes, &call)

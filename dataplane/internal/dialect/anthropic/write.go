@@ -302,6 +302,28 @@ func appendUsage(dst []byte, u *dialect.Usage) []byte {
 	return append(dst, '}')
 }
 
+// Passed follows the blocks of a message that is not its own.
+func (e *encoder) Passed(f *dialect.Frame) (text dialect.Text, plain bool) {
+	v := dialect.Value(bytes.TrimSpace(f.Data))
+	index, _ := v.Get("index").Int()
+	switch string(v.Get("type").Text()) {
+	case "message_start":
+		e.begun = true
+	case "content_block_start":
+		block := v.Get("content_block")
+		e.next, e.open = index, words
+		return block.Get("text").Text(), block.Get("type").Plain() == "text"
+	case "content_block_delta":
+		delta := v.Get("delta")
+		return delta.Get("text").Text(), delta.Get("type").Plain() == "text_delta"
+	case "content_block_stop":
+		e.next, e.open = index+1, nothing
+	case "message_delta":
+		return nil, !v.Get("delta").Get("stop_reason").Set()
+	}
+	return nil, true
+}
+
 // Ping is the format's own keep-alive.
 func (e *encoder) Ping(dst []byte) []byte {
 	return append(dst, "event: ping\ndata: {\"type\":\"ping\"}\n\n"...)

@@ -34,17 +34,47 @@ type written struct {
 }
 
 func newEncoder(shape *dialect.Shape) *encoder {
-	e := &encoder{shape: shape}
-	head := dialect.TextField([]byte(`data: {`), "id", dialect.MintID("chatcmpl-", shape.RequestID, 0))
-	head = dialect.StringField(head, "object", "chat.completion.chunk")
-	head = dialect.IntField(head, "created", int(max(shape.CreatedUnix, 0)))
-	head = dialect.StringField(head, "model", shape.Model)
-	e.head = string(head)
+	e := &encoder{shape: shape, head: head(dialect.MintID("chatcmpl-", shape.RequestID, 0), int(max(shape.CreatedUnix, 0)), dialect.Quote(shape.Model))}
 	if shape.Usage {
 		e.tail = `,"usage":null`
 	}
 	e.tail += "}\n\n"
 	return e
+}
+
+// head is what stands in front of every chunk's choices.
+func head(id dialect.Text, createdUnix int, model dialect.Text) string {
+	dst := dialect.TextField([]byte(`data: {`), "id", id)
+	dst = dialect.StringField(dst, "object", "chat.completion.chunk")
+	dst = dialect.IntField(dst, "created", createdUnix)
+	return string(dialect.TextField(dst, "model", model))
+}
+
+// Passed takes the name of an answer that is not its own, and follows what is said in it.
+func (e *encoder) Passed(f *dialect.Frame) (text dialect.Text, plain bool) {
+	v := dialect.Value(bytes.TrimSpace(f.Data))
+	if !v.Object() {
+		return nil, true
+	}
+	if !e.role {
+		created, _ := v.Get("created").Int()
+		e.role, e.head = true, head(v.Get("id").Text(), created, v.Get("model").Text())
+	}
+	plain = true
+	for _, choice := range v.Get("choices").Items() {
+		index, _ := choice.Get("index").Int()
+		plain = plain && index == 0 && !choice.Get("finish_reason").Set() && !choice.Get("logprobs").Set()
+		for key, value := range choice.Get("delta").Fields() {
+			switch string(key) {
+			case "content":
+				text = value.Text()
+			case "role":
+			default:
+				plain = plain && (!value.Set() || value.Len() == 0 && len(value.Text()) == 0)
+			}
+		}
+	}
+	return text, plain
 }
 
 // open begins a chunk with one choice; what follows is its delta.

@@ -288,9 +288,11 @@ type Provider struct {
 	// limits beyond max_concurrent_requests, requests_per_minute and tokens_per_minute above, which may stand in either place.
 	Limits *Limits `protobuf:"bytes,32,opt,name=limits,proto3" json:"limits,omitempty"`
 	// limits_per_key hold for each key of the pool by itself.
-	LimitsPerKey  *Limits `protobuf:"bytes,33,opt,name=limits_per_key,json=limitsPerKey,proto3" json:"limits_per_key,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	LimitsPerKey *Limits `protobuf:"bytes,33,opt,name=limits_per_key,json=limitsPerKey,proto3" json:"limits_per_key,omitempty"`
+	// supports_prefill says that its models go on from an assistant's turn at the end of a conversation.
+	SupportsPrefill *bool `protobuf:"varint,34,opt,name=supports_prefill,json=supportsPrefill,proto3,oneof" json:"supports_prefill,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Provider) Reset() {
@@ -554,6 +556,13 @@ func (x *Provider) GetLimitsPerKey() *Limits {
 	return nil
 }
 
+func (x *Provider) GetSupportsPrefill() bool {
+	if x != nil && x.SupportsPrefill != nil {
+		return *x.SupportsPrefill
+	}
+	return false
+}
+
 // Model is one model of a provider.
 type Model struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -573,9 +582,11 @@ type Model struct {
 	CostPerCacheReadToken  *float64 `protobuf:"fixed64,13,opt,name=cost_per_cache_read_token,json=costPerCacheReadToken,proto3,oneof" json:"cost_per_cache_read_token,omitempty"`
 	CostPerCacheWriteToken *float64 `protobuf:"fixed64,14,opt,name=cost_per_cache_write_token,json=costPerCacheWriteToken,proto3,oneof" json:"cost_per_cache_write_token,omitempty"`
 	// limits of this model at this provider.
-	Limits        *Limits `protobuf:"bytes,15,opt,name=limits,proto3" json:"limits,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Limits *Limits `protobuf:"bytes,15,opt,name=limits,proto3" json:"limits,omitempty"`
+	// supports_prefill says that it goes on from an assistant's turn at the end of a conversation, and does not begin anew.
+	SupportsPrefill *bool `protobuf:"varint,16,opt,name=supports_prefill,json=supportsPrefill,proto3,oneof" json:"supports_prefill,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Model) Reset() {
@@ -713,6 +724,13 @@ func (x *Model) GetLimits() *Limits {
 	return nil
 }
 
+func (x *Model) GetSupportsPrefill() bool {
+	if x != nil && x.SupportsPrefill != nil {
+		return *x.SupportsPrefill
+	}
+	return false
+}
+
 // Routing is how a provider is chosen and how often it is tried.
 type Routing struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -750,7 +768,10 @@ type Routing struct {
 	FirstTokenTimeout *float64 `protobuf:"fixed64,16,opt,name=first_token_timeout,json=firstTokenTimeout,proto3,oneof" json:"first_token_timeout,omitempty"`
 	IdleTimeout       *float64 `protobuf:"fixed64,17,opt,name=idle_timeout,json=idleTimeout,proto3,oneof" json:"idle_timeout,omitempty"`
 	RequestTimeout    *float64 `protobuf:"fixed64,18,opt,name=request_timeout,json=requestTimeout,proto3,oneof" json:"request_timeout,omitempty"`
-	// continuation lets a broken stream of plain text go on at another provider.
+	// continuation lets a broken stream of plain text go on at another provider, or else at the same one: it is sent the conversation with the words
+	// that the caller has at its end, and goes on from there, as one answer to the caller. Only a provider that speaks Anthropic's format, or of which
+	// supports_prefill is known, is asked. It is not done behind tool calls or reasoning, nor where tools are offered or an answer must have a form. It
+	// counts as a retry, happens at most twice for one answer, and makes that answer's usage the sum of both. Off by default.
 	Continuation bool     `protobuf:"varint,19,opt,name=continuation,proto3" json:"continuation,omitempty"`
 	Weights      *Weights `protobuf:"bytes,20,opt,name=weights,proto3" json:"weights,omitempty"`
 	// regions that may be used; empty means all.
@@ -1658,7 +1679,7 @@ const file_aimux_admin_v1_catalog_proto_rawDesc = "" +
 	"\x18_input_tokens_per_minuteB\x1b\n" +
 	"\x19_output_tokens_per_minuteB\x12\n" +
 	"\x10_dollars_per_dayB\x14\n" +
-	"\x12_dollars_per_month\"\xff\x0e\n" +
+	"\x12_dollars_per_month\"\xc4\x0f\n" +
 	"\bProvider\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x19\n" +
@@ -1695,7 +1716,8 @@ const file_aimux_admin_v1_catalog_proto_rawDesc = "" +
 	"\vclose_after\x18\x1f \x01(\rH\x14R\n" +
 	"closeAfter\x88\x01\x01\x12.\n" +
 	"\x06limits\x18  \x01(\v2\x16.aimux.admin.v1.LimitsR\x06limits\x12<\n" +
-	"\x0elimits_per_key\x18! \x01(\v2\x16.aimux.admin.v1.LimitsR\flimitsPerKeyB\x14\n" +
+	"\x0elimits_per_key\x18! \x01(\v2\x16.aimux.admin.v1.LimitsR\flimitsPerKey\x12.\n" +
+	"\x10supports_prefill\x18\" \x01(\bH\x15R\x0fsupportsPrefill\x88\x01\x01B\x14\n" +
 	"\x12_supports_thinkingB\x12\n" +
 	"\x10_supports_visionB\x11\n" +
 	"\x0f_supports_toolsB\x15\n" +
@@ -1717,7 +1739,8 @@ const file_aimux_admin_v1_catalog_proto_rawDesc = "" +
 	"\n" +
 	"\b_enabledB\x11\n" +
 	"\x0f_probe_intervalB\x0e\n" +
-	"\f_close_after\"\xe0\a\n" +
+	"\f_close_afterB\x13\n" +
+	"\x11_supports_prefill\"\xa5\b\n" +
 	"\x05Model\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06serves\x18\x02 \x03(\tR\x06serves\x12*\n" +
@@ -1735,7 +1758,8 @@ const file_aimux_admin_v1_catalog_proto_rawDesc = "" +
 	"\x19cost_per_cache_read_token\x18\r \x01(\x01H\n" +
 	"R\x15costPerCacheReadToken\x88\x01\x01\x12?\n" +
 	"\x1acost_per_cache_write_token\x18\x0e \x01(\x01H\vR\x16costPerCacheWriteToken\x88\x01\x01\x12.\n" +
-	"\x06limits\x18\x0f \x01(\v2\x16.aimux.admin.v1.LimitsR\x06limitsB\x11\n" +
+	"\x06limits\x18\x0f \x01(\v2\x16.aimux.admin.v1.LimitsR\x06limits\x12.\n" +
+	"\x10supports_prefill\x18\x10 \x01(\bH\fR\x0fsupportsPrefill\x88\x01\x01B\x11\n" +
 	"\x0f_context_windowB\x14\n" +
 	"\x12_max_output_tokensB\x14\n" +
 	"\x12_supports_thinkingB\x12\n" +
@@ -1747,7 +1771,8 @@ const file_aimux_admin_v1_catalog_proto_rawDesc = "" +
 	"\x15_cost_per_input_tokenB\x18\n" +
 	"\x16_cost_per_output_tokenB\x1c\n" +
 	"\x1a_cost_per_cache_read_tokenB\x1d\n" +
-	"\x1b_cost_per_cache_write_token\"\xc4\t\n" +
+	"\x1b_cost_per_cache_write_tokenB\x13\n" +
+	"\x11_supports_prefill\"\xc4\t\n" +
 	"\aRouting\x12\x1a\n" +
 	"\bpriority\x18\x01 \x01(\tR\bpriority\x12#\n" +
 	"\rload_balancer\x18\x02 \x01(\tR\floadBalancer\x12+\n" +
