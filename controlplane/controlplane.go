@@ -38,6 +38,7 @@ import (
 	outcomev1 "github.com/aimux/aimux/proto/gen/aimux/outcome/v1"
 	tablev1 "github.com/aimux/aimux/proto/gen/aimux/table/v1"
 	"github.com/aimux/aimux/shared/bus"
+	"github.com/aimux/aimux/shared/identity"
 	"github.com/aimux/aimux/shared/secret"
 	"github.com/aimux/aimux/shared/telemetry"
 )
@@ -244,7 +245,7 @@ func (r *replica) debug(ctx context.Context, all *sync.WaitGroup) error {
 // handler is the admin API over this replica.
 func (r *replica) handler() http.Handler {
 	return admin.New(admin.Config{ID: r.cfg.ID, Version: r.cfg.Version, Hosts: r.cfg.AdminHosts}, admin.Deps{
-		Board: r.board, Write: r.keeper.write, Explain: r.deps.Bus.Explain, Requests: r.loop.tail.list, Describe: r.loop.describe, Metrics: r.metrics.Text, Log: r.deps.Log,
+		Board: r.board, Write: r.keeper.write, Hasher: identity.NewHasher(r.cfg.ClusterKey), Explain: r.deps.Bus.Explain, Requests: r.loop.tail.list, Describe: r.loop.describe, Metrics: r.metrics.Text, Log: r.deps.Log,
 	})
 }
 

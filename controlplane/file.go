@@ -1,6 +1,7 @@
 package controlplane
 
 import (
+	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -18,7 +19,7 @@ import (
 	"github.com/aimux/aimux/shared/secret"
 )
 
-// The file is a second source beside the admin API. Of routing, auth, limits and each provider, what has changed in the file since it was
+// The file is a second source beside the admin API. Of routing, auth, limits and each provider, key and team, what has changed in the file since it was
 // last applied to the cluster is written to the catalog: set where the file has it, deleted where the file no longer has it.
 // What has not changed in the file is left as it is, so a change over the API stands, over restarts too, until the file changes
 // in that place. All replicas may be given the same file: whoever is first applies it, the others find nothing to change.
@@ -28,6 +29,8 @@ const (
 	authSection    = "auth"
 	limitsSection  = "limits"
 	providerPrefix = "providers/"
+	keyPrefix      = "keys/"
+	teamPrefix     = "teams/"
 	retryFirst     = 100 * time.Millisecond
 	retryLast      = 2 * time.Second
 )
@@ -87,28 +90,56 @@ func sections(file *adminv1.Catalog, key secret.Key) map[string][]byte {
 	for id, p := range file.GetProviders() {
 		note(providerPrefix+id, p)
 	}
+	for id, k := range file.GetKeys() {
+		note(keyPrefix+id, k)
+	}
+	for id, team := range file.GetTeams() {
+		note(teamPrefix+id, team)
+	}
 	return all
 }
 
 // take copies one section of the file into doc, or deletes it there.
 func take(doc *adminv1.Document, file *adminv1.Catalog, name string) {
-	id, isProvider := strings.CutPrefix(name, providerPrefix)
-	switch {
-	case name == routingSection:
+	kind, id, _ := strings.Cut(name, "/")
+	switch kind + "/" {
+	case routingSection + "/":
 		doc.Catalog.Routing = proto.CloneOf(file.GetRouting())
-	case name == authSection:
+	case authSection + "/":
 		doc.Catalog.Auth = proto.CloneOf(file.GetAuth())
-	case name == limitsSection:
+	case limitsSection + "/":
 		doc.Catalog.Limits = proto.CloneOf(file.GetLimits())
-	case !isProvider:
-	case file.GetProviders()[id] == nil:
-		delete(doc.GetCatalog().GetProviders(), id)
-		delete(doc.GetOverrides(), id)
-	default:
-		if doc.Catalog.Providers == nil {
-			doc.Catalog.Providers = map[string]*adminv1.Provider{}
+	case providerPrefix:
+		takeEntry(&doc.Catalog.Providers, file.GetProviders(), id)
+		if file.GetProviders()[id] == nil {
+			delete(doc.GetOverrides(), id)
 		}
-		doc.Catalog.Providers[id] = proto.CloneOf(file.GetProviders()[id])
+	case keyPrefix:
+		before := doc.GetCatalog().GetKeys()[id]
+		takeEntry(&doc.Catalog.Keys, file.GetKeys(), id)
+		keepRevoked(before, doc.GetCatalog().GetKeys()[id])
+	case teamPrefix:
+		takeEntry(&doc.Catalog.Teams, file.GetTeams(), id)
+	}
+}
+
+// takeEntry sets one entry as the file has it, or deletes what the file no longer has.
+func takeEntry[M proto.Message](into *map[string]M, from map[string]M, id string) {
+	one, there := from[id]
+	if !there {
+		delete(*into, id)
+		return
+	}
+	if *into == nil {
+		*into = map[string]M{}
+	}
+	(*into)[id] = proto.CloneOf(one)
+}
+
+// keepRevoked lets nobody bring back a revoked key by changing something else of it in the file. A new hash is another key.
+func keepRevoked(before, after *adminv1.ClientKey) {
+	if after != nil && after.GetRevokedUnixMs() == 0 && bytes.Equal(before.GetHash(), after.GetHash()) {
+		after.RevokedUnixMs = before.GetRevokedUnixMs()
 	}
 }
 

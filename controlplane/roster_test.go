@@ -125,3 +125,28 @@ func TestMergeTakesOnlyWhatTheFileChanged(t *testing.T) {
 		t.Error("routing left the file and stays")
 	}
 }
+
+// A key of the file follows the file like everything else, but nothing that the file says brings a revoked one back.
+func TestMergeKeepsRevokedKeysRevoked(t *testing.T) {
+	cluster := secret.NewKey([32]byte{1})
+	file := func(name string, hash byte) *adminv1.Catalog {
+		return &adminv1.Catalog{
+			Keys:  map[string]*adminv1.ClientKey{"ci": {Name: name, Hash: []byte{hash}, Team: "red"}},
+			Teams: map[string]*adminv1.Team{"red": {Name: name}},
+		}
+	}
+	doc := &adminv1.Document{Catalog: &adminv1.Catalog{}}
+	if merge(doc, file("a", 1), cluster); doc.GetCatalog().GetKeys()["ci"].GetName() != "a" || doc.GetCatalog().GetTeams()["red"].GetName() != "a" {
+		t.Fatalf("%v", doc)
+	}
+	doc.Catalog.Keys["ci"].RevokedUnixMs = 7
+	if merge(doc, file("b", 1), cluster); doc.GetCatalog().GetKeys()["ci"].GetName() != "b" || doc.GetCatalog().GetKeys()["ci"].GetRevokedUnixMs() != 7 {
+		t.Errorf("after another name: %v", doc.GetCatalog().GetKeys())
+	}
+	if merge(doc, file("b", 2), cluster); doc.GetCatalog().GetKeys()["ci"].GetRevokedUnixMs() != 0 {
+		t.Errorf("another key of that id: %v", doc.GetCatalog().GetKeys())
+	}
+	if merge(doc, &adminv1.Catalog{}, cluster); len(doc.GetCatalog().GetKeys()) != 0 || len(doc.GetCatalog().GetTeams()) != 0 {
+		t.Errorf("what left the file stays: %v", doc)
+	}
+}

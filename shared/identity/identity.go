@@ -116,3 +116,11 @@ func (h Hasher) Proves(text string, hash []byte) bool {
 	sum := h.key.MAC(text)
 	return subtle.ConstantTimeCompare(sum[:], hash) == 1 && known
 }
+
+// Algorithms are those that an issuer of JWTs may be trusted to sign with: each needs a key that only the issuer has.
+func Algorithms() []string {
+	return []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
+}
+
+// AlgorithmsDefault are those of an issuer about which nothing is said.
+func AlgorithmsDefault() []string { return []string{"RS256", "ES256", "EdDSA"} }

@@ -24,7 +24,7 @@ type Trust struct {
 	URL string
 	// Audience that the aud claim must contain.
 	Audience string
-	// Algorithms that are taken; nil means AlgorithmsDefault. None but those of Algorithms ever are.
+	// Algorithms that are taken, of those in [identity.Algorithms]; nil means its default.
 	Algorithms []string
 	// AllowPrivate lets the issuer stand at a private or loopback address, and speak plain http there.
 	AllowPrivate bool
@@ -33,14 +33,6 @@ type Trust struct {
 func (t Trust) equal(o Trust) bool {
 	return t.URL == o.URL && t.Audience == o.Audience && t.AllowPrivate == o.AllowPrivate && slices.Equal(t.Algorithms, o.Algorithms)
 }
-
-// Algorithms are those that an issuer may be trusted to sign with: each needs a key that only the issuer has.
-func Algorithms() []string {
-	return []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
-}
-
-// AlgorithmsDefault are those of an issuer about which nothing is said.
-func AlgorithmsDefault() []string { return []string{"RS256", "ES256", "EdDSA"} }
 
 // The bounds of a Verifier.
 const (

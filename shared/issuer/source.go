@@ -19,6 +19,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/aimux/aimux/shared/guard"
+	"github.com/aimux/aimux/shared/identity"
 )
 
 // What is read of an issuer at most, and what its keys must be at least.
@@ -52,7 +53,7 @@ func newSource(t Trust, cfg Config, deps Deps) *source {
 
 func (s *source) algorithms() []string {
 	if len(s.trust.Algorithms) == 0 {
-		return AlgorithmsDefault()
+		return identity.AlgorithmsDefault()
 	}
 	return s.trust.Algorithms
 }

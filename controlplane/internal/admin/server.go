@@ -62,6 +62,7 @@ func New(cfg Config, deps Deps) http.Handler {
 	mux.Handle(adminv1connect.NewHealthServiceHandler(s, opts...))
 	mux.Handle(adminv1connect.NewUsageServiceHandler(s, opts...))
 	mux.Handle(adminv1connect.NewLimitServiceHandler(s, opts...))
+	mux.Handle(adminv1connect.NewKeyServiceHandler(s, opts...))
 	mux.Handle(probeCheck, connect.NewUnaryHandler(probeCheck, s.check, opts...))
 	mux.Handle(probeWatch, connect.NewServerStreamHandler(probeWatch, s.watchCheck, opts...))
 	reflector := grpcreflect.NewStaticReflector(services()...)
@@ -79,7 +80,7 @@ func services() []string {
 	return []string{
 		adminv1connect.ProviderServiceName, adminv1connect.RoutingServiceName, adminv1connect.TableServiceName,
 		adminv1connect.NodeServiceName, adminv1connect.HealthServiceName, adminv1connect.UsageServiceName,
-		adminv1connect.LimitServiceName,
+		adminv1connect.LimitServiceName, adminv1connect.KeyServiceName,
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	adminv1 "github.com/aimux/aimux/proto/gen/aimux/admin/v1"
 	tablev1 "github.com/aimux/aimux/proto/gen/aimux/table/v1"
+	"github.com/aimux/aimux/shared/identity"
 )
 
 const (
@@ -28,6 +29,8 @@ type Deps struct {
 	// Write changes the stored document: change gets a copy of the newest, which it may keep the result in. based is the
 	// revision that the caller saw, 0 for any. It returns when the change is durable and the Board shows it.
 	Write func(ctx context.Context, based uint64, change func(*adminv1.Document) error) (revision uint64, err error)
+	// Hasher makes the hashes by which client keys are known again.
+	Hasher identity.Hasher
 	// Explain asks a node, or any if its name is empty.
 	Explain func(ctx context.Context, node string, ask *tablev1.ExplainRequest) (*tablev1.Explanation, error)
 	// Requests are the latest that ended after the one of that number; limit 0 stands for the most that is told at once.

@@ -22,7 +22,7 @@ func (s *service) GetTable(ctx context.Context, _ *connect.Request[adminv1.GetTa
 	}), nil
 }
 
-// unsealed leaves the sealed keys and the plugin's megabytes out: nobody but a node needs them.
+// unsealed leaves the sealed keys, the hashes of client keys and the plugin's megabytes out: nobody but a node needs them.
 func unsealed(c *tablev1.Config) *tablev1.Config {
 	c = proto.CloneOf(c)
 	if c.GetPolicy() != nil {
@@ -32,6 +32,9 @@ func unsealed(c *tablev1.Config) *tablev1.Config {
 		for _, credential := range p.GetCredentials() {
 			credential.Sealed = nil
 		}
+	}
+	for _, caller := range c.GetAuth().GetCallers() {
+		caller.Hash = nil
 	}
 	return c
 }

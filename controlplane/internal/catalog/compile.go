@@ -51,7 +51,7 @@ type Env struct {
 func Compile(cat *adminv1.Catalog, revision uint64, env Env) *tablev1.Config {
 	config := &tablev1.Config{
 		Policy: compilePolicy(cat.GetRouting(), env),
-		Auth:   &tablev1.Auth{Anonymous: cat.GetAuth().GetAnonymous()},
+		Auth:   compileAuth(cat),
 		Limits: compileLimits(cat.GetLimits()),
 	}
 	for _, id := range providerIDs(cat) {

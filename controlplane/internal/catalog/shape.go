@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -156,9 +157,17 @@ func (w *walker) single(path string, fd protoreflect.FieldDescriptor, token json
 			w.wrong(path, token, "must be true or false")
 		}
 	case protoreflect.Uint32Kind:
-		w.whole(path, token, math.MaxUint32)
+		w.whole(path, token, 0, math.MaxUint32)
 	case protoreflect.Uint64Kind:
-		w.whole(path, token, math.MaxUint64)
+		w.whole(path, token, 0, math.MaxUint64)
+	case protoreflect.Int32Kind:
+		w.whole(path, token, 1<<31, math.MaxInt32)
+	case protoreflect.Int64Kind:
+		w.whole(path, token, 1<<63, math.MaxInt64)
+	case protoreflect.BytesKind:
+		if text, ok := token.(string); !ok || !isBase64(text) {
+			w.wrong(path, token, "must be bytes in base64")
+		}
 	case protoreflect.DoubleKind:
 		text, ok := numeral(token)
 		if !ok {
@@ -171,15 +180,37 @@ func (w *walker) single(path string, fd protoreflect.FieldDescriptor, token json
 	}
 }
 
-func (w *walker) whole(path string, token json.Token, most uint64) {
+// whole takes whole numbers from -lowest to most.
+func (w *walker) whole(path string, token json.Token, lowest, most uint64) {
 	text, ok := numeral(token)
 	if !ok {
 		w.wrong(path, token, "must be a whole number")
 		return
 	}
-	if n, ok := parseWhole(text); !ok || n > most {
-		w.wrong(path, token, fmt.Sprintf("must be a whole number from 0 to %d", most))
+	digits, negative := strings.CutPrefix(text, "-")
+	from, end := "0", most
+	if lowest > 0 {
+		from = "-" + strconv.FormatUint(lowest, 10)
+		if negative {
+			text, end = digits, lowest
+		}
 	}
+	if n, ok := parseWhole(text); !ok || n > end {
+		w.wrong(path, token, fmt.Sprintf("must be a whole number from %s to %d", from, most))
+	}
+}
+
+// isBase64 reports whether protojson takes a text for bytes: either alphabet, padded or not.
+func isBase64(text string) bool {
+	alphabet := base64.StdEncoding
+	if strings.ContainsAny(text, "-_") {
+		alphabet = base64.URLEncoding
+	}
+	if len(text)%4 != 0 {
+		alphabet = alphabet.WithPadding(base64.NoPadding)
+	}
+	_, err := alphabet.DecodeString(text)
+	return err == nil
 }
 
 // wrong reports a value and passes over it.
