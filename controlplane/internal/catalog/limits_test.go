@@ -75,7 +75,7 @@ func TestLimitsRefused(t *testing.T) {
 func TestLimitScopes(t *testing.T) {
 	cat := catalogOf(t, `{
 		"limits": {"requests_per_minute": 10},
-		"keys": {"alice": {"limits": {"tokens_per_minute": 5}}, "bob": {}},
+		"keys": {"alice": {"hash": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", "limits": {"tokens_per_minute": 5}}, "bob": {"hash": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}},
 		"teams": {"red": {"limits": {"dollars_per_day": 1}}},
 		"providers": {
 			"a": {"kind": "synthetic", "max_concurrent_requests": 3, "limits": {"dollars_per_day": 2}, "limits_per_key": {"requests_per_minute": 1},
