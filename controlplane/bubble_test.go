@@ -34,15 +34,16 @@ func (s *silent) Addr() net.Addr            { return &net.UnixAddr{Name: "bubble
 
 // bubble is a cluster inside a synctest bubble: real replicas, a real bus, a catalog in memory, nodes that follow the fence.
 type bubble struct {
-	t     *testing.T
-	dial  func() (net.Conn, error)
-	store store.Store
-	stops map[string]func()
-	nodes []*follower
+	t       *testing.T
+	dial    func() (net.Conn, error)
+	store   store.Store
+	archive *store.MemoryArchive
+	stops   map[string]func()
+	nodes   []*follower
 }
 
 func newBubble(t *testing.T) *bubble {
-	return &bubble{t: t, dial: bustest.Serve(t), store: store.NewMemory(), stops: map[string]func(){}}
+	return &bubble{t: t, dial: bustest.Serve(t), store: store.NewMemory(), archive: &store.MemoryArchive{}, stops: map[string]func(){}}
 }
 
 func (b *bubble) replica(id string) {
@@ -60,7 +61,7 @@ func (b *bubble) replica(id string) {
 	go func() {
 		defer conn.Close()
 		ended <- Run(ctx, Config{ID: id, Cluster: bustest.Cluster, Region: bustest.Region, Seed: seed, ClusterKey: secret.NewKey([32]byte{1})}, Deps{
-			Bus: conn, Log: slog.New(slog.DiscardHandler), Listener: &silent{closed: make(chan struct{})}, Store: b.store,
+			Bus: conn, Log: slog.New(slog.DiscardHandler), Listener: &silent{closed: make(chan struct{})}, Store: b.store, Archive: b.archive,
 			LookupEnv: func(string) (string, bool) { return "", false },
 		})
 	}()

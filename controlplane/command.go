@@ -2,10 +2,13 @@ package controlplane
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"strings"
 
 	"github.com/aimux/aimux/shared/command"
+	"github.com/aimux/aimux/shared/keyfile"
+	"github.com/aimux/aimux/shared/secret"
 )
 
 // Main is the command `aimux-controlplane`: it runs one replica until ctx ends and returns the process's exit code: 0, 1 for a failure, told
@@ -16,8 +19,10 @@ func Main(ctx context.Context, args []string, lookupEnv func(string) (string, bo
 	line := command.New("aimux-controlplane", "cp-1", lookupEnv, stderr)
 	line.Text(&cfg.Admin, "admin", adminDefault, "where the admin API listens")
 	line.Text(&hosts, "admin-hosts", "", "host names of the admin API, comma-separated")
-	line.Truth(&cfg.AdminOpen, "admin-open", "let the admin API listen beyond loopback, without access control")
 	line.Text(&cfg.Debug, "debug", "", "where profiles and the log's level are; empty means nowhere")
+	line.Truth(&cfg.AdminOpen, "admin-open", "let the admin API listen beyond loopback without TLS")
+	line.Text(&cfg.AdminAnonymous, "admin-anonymous", "", "what callers of the admin API without a token may do, on loopback: viewer, operator or admin; empty means nothing")
+	line.Truth(&cfg.TrustStore, "trust-store", "take a stored catalog that is not signed, as earlier versions wrote it; for one start")
 	line.Text(&cfg.Data, "data", "", "directory for what this replica remembers")
 	line.Text(&cfg.File, "config", "", "the operator's catalog, JSON or YAML, watched")
 	return line.Main(args, func(who command.Party) error {
@@ -25,7 +30,13 @@ func Main(ctx context.Context, args []string, lookupEnv func(string) (string, bo
 		if hosts != "" {
 			cfg.AdminHosts = strings.Split(strings.ToLower(hosts), ",")
 		}
-		return Run(ctx, cfg, Deps{Bus: who.Bus, Log: who.Log, Level: who.Level, LookupEnv: lookupEnv, Ready: func(addr string) {
+		if dir, err := keyfile.TokensDir(); err == nil {
+			cfg.Tokens = dir
+		}
+		first := func(token secret.Secret) {
+			fmt.Fprintf(stderr, "aimux-controlplane: first start: the admin token, shown this once: %s\n", token.Reveal())
+		}
+		return Run(ctx, cfg, Deps{Bus: who.Bus, Log: who.Log, Level: who.Level, LookupEnv: lookupEnv, FirstToken: first, Ready: func(addr string) {
 			who.Log.Info("control plane is ready", "id", cfg.ID, "admin", "http://"+addr)
 		}})
 	})

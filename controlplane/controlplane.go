@@ -10,6 +10,7 @@
 //	  (a goroutine each call)  ▲ board
 //	  │
 //	  └─ writes ─► keeper ─► store ─► (watch)
+//	archivist ──► archive (who wrote what, out of the catalog); issuers ──► keys of those whose JWTs open the admin API
 //	source ───────► (file edits, or the first catalog)
 //
 //	+ 1 debug listener, if there is an address for it; + the trace exporter's 1, if there is a collector
@@ -39,6 +40,7 @@ import (
 	tablev1 "github.com/aimux/aimux/proto/gen/aimux/table/v1"
 	"github.com/aimux/aimux/shared/bus"
 	"github.com/aimux/aimux/shared/identity"
+	"github.com/aimux/aimux/shared/issuer"
 	"github.com/aimux/aimux/shared/secret"
 	"github.com/aimux/aimux/shared/telemetry"
 )
@@ -50,8 +52,14 @@ type Config struct {
 	Version             string
 	// Admin is where to listen when Deps brings no Listener; default 127.0.0.1:8081.
 	Admin string
-	// AdminOpen allows a listener that is not on loopback, although whoever reaches it may do everything.
+	// AdminOpen allows a listener that is not on loopback although it does not speak TLS.
 	AdminOpen bool
+	// AdminAnonymous is the role of callers of the admin API without a token, only on loopback; empty means that they may do nothing.
+	AdminAnonymous string
+	// Tokens is the directory where this process files its own admin token, for who runs it; empty means that it has none.
+	Tokens string
+	// TrustStore takes a catalog without a MAC from the store, as versions before the MAC wrote them. It is for one start.
+	TrustStore bool
 	// AdminHosts are the listener's names besides addresses and names without a dot; "*" allows all.
 	AdminHosts []string
 	// Debug is the address of the debug listener, which has no access control; empty means none.
@@ -83,8 +91,12 @@ type Deps struct {
 	LookupEnv func(name string) (string, bool)
 	// Ready is called once, when the catalog has been read and the admin API answers at addr; nil is allowed.
 	Ready func(addr string)
-	// Store is where the catalog is kept; nil means JetStream over the bus.
-	Store store.Store
+	// Store is where the catalog is kept; nil means JetStream over the bus, and Archive, of what was written, as well.
+	Store   store.Store
+	Archive store.Archive
+	// FirstToken is called once in a cluster's life, with the admin token that its first start makes and nobody keeps; nil means that
+	// none is made.
+	FirstToken func(token secret.Secret)
 }
 
 const adminDefault = "127.0.0.1:8081"
@@ -112,31 +124,50 @@ type replica struct {
 	store    store.Store
 	board    *board
 	keeper   *keeper
-	source   *source
-	loop     *loop
-	memory   *memory
+	archive  *archivist
+	sso      *sso
+	hasher   identity.Hasher
+	// anonymous is the role of callers without a token.
+	anonymous admin.Role
+	// written is the number of the newest write seen; only compile uses it.
+	written uint64
+	source  *source
+	loop    *loop
+	memory  *memory
 }
 
 // build makes the parts; nothing runs yet.
 func build(ctx context.Context, cfg Config, deps Deps) (*replica, error) {
+	anonymous, known := admin.ParseRole(cfg.AdminAnonymous)
+	if !known && cfg.AdminAnonymous != "" {
+		return nil, fmt.Errorf("--admin-anonymous %s: want one of %v", cfg.AdminAnonymous, catalog.Roles)
+	}
 	if cfg.Seed == nil {
 		cfg.Seed = &adminv1.Catalog{}
 	}
 	if deps.LookupEnv == nil {
 		deps.LookupEnv = os.LookupEnv
 	}
-	r := &replica{cfg: cfg, deps: deps, metrics: telemetry.NewMetrics(), board: newBoard()}
+	r := &replica{cfg: cfg, deps: deps, metrics: telemetry.NewMetrics(), board: newBoard(), anonymous: anonymous}
 	env := catalog.Env{Getenv: deps.LookupEnv, ReadFile: readFile, Key: cfg.ClusterKey, Nonce: nonce}
 	trouble := &troubles{}
 	var err error
+	docs := newDocuments(cfg.ClusterKey, cfg.TrustStore)
 	if r.store = deps.Store; r.store == nil {
-		r.store, err = store.NewKV(store.KVConfig{Cluster: cfg.Cluster, Replicas: cfg.CatalogReplicas}, store.KVDeps{Conn: deps.Bus.Conn(), Notice: deps.Bus, Log: deps.Log})
+		r.store, err = store.NewKV(store.KVConfig{Cluster: cfg.Cluster, Replicas: cfg.CatalogReplicas}, store.KVDeps{
+			Conn: deps.Bus.Conn(), Notice: deps.Bus, Genuine: docs.genuine, Log: deps.Log,
+		})
 		if err != nil {
 			return nil, err
 		}
 	}
-	r.keeper = newKeeper(cfg.ID, r.store, env, r.board)
-	r.source = &source{path: cfg.File, seed: cfg.Seed, keeper: r.keeper, log: deps.Log, troubles: trouble}
+	if err := r.newArchive(trouble); err != nil {
+		return nil, err
+	}
+	r.keeper = newKeeper(cfg.ID, r.store, env, r.board, docs, r.archive.reached.Load)
+	r.hasher = identity.NewHasher(cfg.ClusterKey)
+	r.sso = &sso{verifier: issuer.New(issuer.Config{}, issuer.Deps{Log: deps.Log, Now: time.Now}), board: r.board}
+	r.source = &source{path: cfg.File, seed: cfg.Seed, keeper: r.keeper, log: deps.Log, troubles: trouble, first: r.firstToken}
 	if cfg.File != "" {
 		if r.source.content, err = store.ReadFile(cfg.File); err == nil {
 			_, err = readCatalog(cfg.File, r.source.content)
@@ -184,11 +215,24 @@ func listen(ctx context.Context, cfg Config, given net.Listener) (net.Listener, 
 			return nil, fmt.Errorf("--admin %s: %w", cfg.Admin, err)
 		}
 	}
-	if tcp, ok := listener.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() && !cfg.AdminOpen {
-		listener.Close()
-		return nil, fmt.Errorf("--admin %s: the admin API has no access control yet, so it listens on loopback only; --admin-open (AIMUX_ADMIN_OPEN=true) overrides this", listener.Addr())
+	if tcp, ok := listener.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
+		if err := exposed(cfg); err != nil {
+			listener.Close()
+			return nil, fmt.Errorf("--admin %s: %w", listener.Addr(), err)
+		}
 	}
 	return listener, nil
+}
+
+// exposed says why the admin API must not listen beyond loopback.
+func exposed(cfg Config) error {
+	switch {
+	case cfg.AdminAnonymous != "":
+		return fmt.Errorf("whoever reaches it would be %s; --admin-anonymous is for loopback", cfg.AdminAnonymous)
+	case !cfg.AdminOpen:
+		return errors.New("without TLS, tokens and keys would cross the network in clear; --admin-open (AIMUX_ADMIN_OPEN=true) overrides this")
+	}
+	return nil
 }
 
 // run starts every goroutine of the drawing and waits for all of them.
@@ -201,15 +245,23 @@ func (r *replica) run(ctx context.Context) error {
 		r.listener.Close()
 		return fmt.Errorf("starting control plane %s: %w", r.cfg.ID, err)
 	}
+	local, unfile, err := r.localToken()
+	if err != nil {
+		r.deps.Log.Warn("this process has no admin token of its own", "error", err)
+	}
+	defer unfile()
+	handler := r.handler(local)
 	var all sync.WaitGroup
 	var serving error
 	all.Go(func() { r.loop.run(ctx) })
 	all.Go(func() { r.store.Watch(ctx, func(s store.Snapshot) { r.compile(ctx, s) }) })
 	all.Go(func() { r.source.run(ctx) })
 	all.Go(func() { r.memory.run(ctx) })
+	all.Go(func() { r.archive.run(ctx) })
+	all.Go(func() { r.sso.verifier.Run(ctx) })
 	all.Go(func() {
 		defer stop()
-		serving = admin.Serve(ctx, r.listener, r.handler())
+		serving = admin.Serve(ctx, r.listener, handler)
 	})
 	if err := r.debug(ctx, &all); err != nil {
 		serving = err
@@ -242,10 +294,13 @@ func (r *replica) debug(ctx context.Context, all *sync.WaitGroup) error {
 	return nil
 }
 
-// handler is the admin API over this replica.
-func (r *replica) handler() http.Handler {
+// handler is the admin API over this replica; local is the hash of the process's own token.
+func (r *replica) handler(local []byte) http.Handler {
+	refused := r.metrics.Counters("aimux_admin_refused_total", "Callers of the admin API who were turned away: unknown, or not allowed.", "reason")
 	return admin.New(admin.Config{ID: r.cfg.ID, Version: r.cfg.Version, Hosts: r.cfg.AdminHosts}, admin.Deps{
-		Board: r.board, Write: r.keeper.write, Hasher: identity.NewHasher(r.cfg.ClusterKey), Explain: r.deps.Bus.Explain, Requests: r.loop.tail.list, Describe: r.loop.describe, Metrics: r.metrics.Text, Log: r.deps.Log,
+		Board: r.board, Write: r.keeper.write, Explain: r.deps.Bus.Explain, Requests: r.loop.tail.list, Describe: r.loop.describe, Metrics: r.metrics.Text, Log: r.deps.Log,
+		Archive: r.archive.read, Refused: func(reason string) { refused.With(reason).Add(1) },
+		Door: admin.Door{Hasher: r.hasher, Local: local, Anonymous: r.anonymous, JWT: r.sso.verify},
 	})
 }
 
@@ -279,13 +334,21 @@ func (r *replica) ready(ctx context.Context) (stop func()) {
 
 // compile hands a catalog to the loop as soon as it can be read. It reads the files of keys, which the loop must not wait for.
 func (r *replica) compile(ctx context.Context, s store.Snapshot) {
-	doc, err := readDocument(s)
+	doc, err := r.keeper.docs.decode(s)
+	if written := doc.GetAudit(); err == nil && len(written) > 0 {
+		if newest := written[len(written)-1].GetNumber(); newest < r.written {
+			err = fmt.Errorf("revision %d was written before what is in force (write %d, in force is %d): the store went back, or somebody put it back", s.Revision, newest, r.written)
+		} else {
+			r.written = newest
+		}
+	}
 	if err != nil {
 		r.deps.Log.Error("the catalog cannot be read; the last good one stays", "error", err)
 		r.source.troubles.set("catalog", err.Error())
 		return
 	}
 	r.source.troubles.set("catalog", "")
+	r.sso.trust(doc.GetCatalog().GetAuth())
 	config := compile(doc, s.Revision, r.keeper.env)
 	problem := config.GetPolicy().GetPluginProblem()
 	if problem != "" {

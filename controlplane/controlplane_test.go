@@ -56,7 +56,7 @@ type replica struct {
 // controlPlane starts one and waits until it is ready.
 func (h *house) controlPlane(id string, change func(*controlplane.Config)) *replica {
 	h.t.Helper()
-	cfg := controlplane.Config{ID: id, Cluster: bustest.Cluster, Region: bustest.Region, Admin: "127.0.0.1:0", ClusterKey: h.key}
+	cfg := controlplane.Config{ID: id, Cluster: bustest.Cluster, Region: bustest.Region, Admin: "127.0.0.1:0", ClusterKey: h.key, AdminAnonymous: "admin"}
 	if change != nil {
 		change(&cfg)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/aimux/aimux/controlplane/internal/admin"
 	"github.com/aimux/aimux/controlplane/internal/catalog"
 	"github.com/aimux/aimux/controlplane/internal/store"
 	adminv1 "github.com/aimux/aimux/proto/gen/aimux/admin/v1"
@@ -38,6 +39,9 @@ const (
 // readCatalog decodes and judges a file's content; an error is one line with every problem.
 func readCatalog(path string, content []byte) (*adminv1.Catalog, error) {
 	cat, problems := catalog.Read(content, catalog.FormatOf(path))
+	if len(cat.GetTokens()) > 0 {
+		problems = append(problems, catalog.Problem{Path: "tokens", Reason: "are made over the admin API (aimux token create), never by a file"})
+	}
 	if len(problems) > 0 {
 		return nil, fmt.Errorf("configuration %q: %s", path, oneLine(catalog.Problems(problems)))
 	}
@@ -151,12 +155,14 @@ type source struct {
 	keeper   *keeper
 	log      *slog.Logger
 	troubles *troubles
+	// first adds to the first catalog of all what a first start makes; what it returns is called once that is saved.
+	first func(doc *adminv1.Document) (saved func())
 }
 
 // run applies what there is at the start, then every edit of the file, until ctx ends.
 func (s *source) run(ctx context.Context) {
 	if s.path == "" {
-		s.save(ctx, "the first catalog", func(doc *adminv1.Document, revision uint64) error {
+		s.save(ctx, "the first catalog", admin.Author{Actor: "system", Procedure: "start"}, func(doc *adminv1.Document, revision uint64) error {
 			if revision != 0 {
 				return errNothing
 			}
@@ -181,7 +187,7 @@ func (s *source) apply(ctx context.Context, content []byte) {
 		s.report(err)
 		return
 	}
-	s.save(ctx, s.path, func(doc *adminv1.Document, revision uint64) error {
+	s.save(ctx, s.path, admin.Author{Actor: "file:" + s.path, Procedure: "file"}, func(doc *adminv1.Document, revision uint64) error {
 		if !merge(doc, file, s.keeper.env.Key) && revision != 0 {
 			return errNothing
 		}
@@ -196,11 +202,22 @@ func (s *source) report(err error) {
 }
 
 // save makes the change, again and again while the store is away.
-func (s *source) save(ctx context.Context, what string, change func(*adminv1.Document, uint64) error) {
+func (s *source) save(ctx context.Context, what string, by admin.Author, change func(*adminv1.Document, uint64) error) {
+	var saved func()
+	begin := func(doc *adminv1.Document, revision uint64) error {
+		err := change(doc, revision)
+		if saved = nil; err == nil && revision == 0 {
+			saved = s.first(doc)
+		}
+		return err
+	}
 	for wait := retryFirst; ; wait = min(2*wait, retryLast) {
-		revision, err := s.keeper.change(ctx, 0, change)
+		revision, err := s.keeper.change(ctx, by, 0, begin)
 		switch {
 		case err == nil:
+			if saved != nil {
+				saved()
+			}
 			s.log.Info("catalog written", "from", what, "revision", revision)
 			s.troubles.set("file", "")
 			return

@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/aimux/aimux/controlplane/internal/admin"
 	"github.com/aimux/aimux/controlplane/internal/catalog"
 	"github.com/aimux/aimux/controlplane/internal/store"
 	adminv1 "github.com/aimux/aimux/proto/gen/aimux/admin/v1"
@@ -28,17 +29,20 @@ type keeper struct {
 	store store.Store
 	env   catalog.Env
 	board *board
+	docs  documents
+	// archived is how far the audit archive has come.
+	archived func() uint64
 	// turn lets one change of this replica happen at a time; several would only defeat each other.
 	turn chan struct{}
 }
 
-func newKeeper(id string, s store.Store, env catalog.Env, b *board) *keeper {
-	return &keeper{id: id, store: s, env: env, board: b, turn: make(chan struct{}, 1)}
+func newKeeper(id string, s store.Store, env catalog.Env, b *board, docs documents, archived func() uint64) *keeper {
+	return &keeper{id: id, store: s, env: env, board: b, docs: docs, archived: archived, turn: make(chan struct{}, 1)}
 }
 
 // write is admin.Deps.Write.
-func (k *keeper) write(ctx context.Context, based uint64, change func(*adminv1.Document) error) (uint64, error) {
-	revision, err := k.change(ctx, based, func(doc *adminv1.Document, _ uint64) error { return change(doc) })
+func (k *keeper) write(ctx context.Context, by admin.Author, based uint64, change func(*adminv1.Document) error) (uint64, error) {
+	revision, err := k.change(ctx, by, based, func(doc *adminv1.Document, _ uint64) error { return change(doc) })
 	if err != nil {
 		return 0, err
 	}
@@ -55,9 +59,9 @@ func (k *keeper) write(ctx context.Context, based uint64, change func(*adminv1.D
 	}
 }
 
-// change applies to the newest document, whose revision must be based unless that is 0, and saves the result. It fails with
+// change applies to the newest document, whose revision must be based unless that is 0, and saves the result in the name of by. It fails with
 // catalog.Problems for a result that is not valid, with store.ErrStale, or with what change fails with.
-func (k *keeper) change(ctx context.Context, based uint64, change func(doc *adminv1.Document, revision uint64) error) (uint64, error) {
+func (k *keeper) change(ctx context.Context, by admin.Author, based uint64, change func(doc *adminv1.Document, revision uint64) error) (uint64, error) {
 	select {
 	case k.turn <- struct{}{}:
 		defer func() { <-k.turn }()
@@ -72,7 +76,7 @@ func (k *keeper) change(ctx context.Context, based uint64, change func(doc *admi
 		if based != 0 && based != current.Revision {
 			return 0, store.ErrStale
 		}
-		body, err := k.edit(current, change)
+		body, err := k.edit(current, by, change)
 		if err != nil {
 			return 0, err
 		}
@@ -89,12 +93,13 @@ func (k *keeper) change(ctx context.Context, based uint64, change func(doc *admi
 	return 0, fmt.Errorf("%d times in a row somebody else saved first: %w", savesMax, store.ErrUnavailable)
 }
 
-// edit makes the next body of a snapshot: changed, valid, sealed.
-func (k *keeper) edit(current store.Snapshot, change func(*adminv1.Document, uint64) error) ([]byte, error) {
-	doc, err := readDocument(current)
+// edit makes the next body of a snapshot: changed, valid, sealed, and entered in the audit log.
+func (k *keeper) edit(current store.Snapshot, by admin.Author, change func(*adminv1.Document, uint64) error) ([]byte, error) {
+	doc, err := k.docs.decode(current)
 	if err != nil {
 		return nil, err
 	}
+	before := proto.CloneOf(doc)
 	if err := change(doc, current.Revision); err != nil {
 		return nil, err
 	}
@@ -105,24 +110,15 @@ func (k *keeper) edit(current store.Snapshot, change func(*adminv1.Document, uin
 	if len(problems) > 0 {
 		return nil, catalog.Problems(problems)
 	}
-	now := time.Now().UnixMilli()
+	now := time.Now()
 	maps.DeleteFunc(doc.GetOverrides(), func(_ string, o *tablev1.Override) bool {
-		return o.GetExpiresUnixMs() != 0 && o.GetExpiresUnixMs() < now
+		return o.GetExpiresUnixMs() != 0 && o.GetExpiresUnixMs() < now.UnixMilli()
 	})
-	doc.Catalog, doc.Writer, doc.SavedUnixMs = sealed, k.id, now
-	return proto.Marshal(doc)
-}
-
-// readDocument decodes a snapshot; one that was never saved, or was deleted by hand, is the empty catalog.
-func readDocument(s store.Snapshot) (*adminv1.Document, error) {
-	doc := &adminv1.Document{}
-	if err := proto.Unmarshal(s.Body, doc); err != nil {
-		return nil, fmt.Errorf("decoding the catalog at revision %d: %w", s.Revision, err)
+	doc.Catalog, doc.Writer, doc.SavedUnixMs = sealed, k.id, now.UnixMilli()
+	if err := enter(doc, before, by, k.id, current.Revision, k.archived(), now); err != nil {
+		return nil, err
 	}
-	if doc.GetCatalog() == nil {
-		doc.Catalog = &adminv1.Catalog{}
-	}
-	return doc, nil
+	return k.docs.encode(doc)
 }
 
 // compile resolves a document into what nodes route by.

@@ -125,7 +125,7 @@ func startAllInOne(t testing.TB, catalog map[string]any) *House {
 	ready, ended := make(chan allinone.Addresses, 1), make(chan error, 1)
 	go func() {
 		ended <- allinone.Run(ctx, allinone.Config{
-			Listen: "127.0.0.1:0", Admin: "127.0.0.1:0", Data: filepath.Join(dir, "data"), File: writeCatalog(t, dir, catalog), Region: "local", Version: "test",
+			Listen: "127.0.0.1:0", Admin: "127.0.0.1:0", AdminAnonymous: "admin", Data: filepath.Join(dir, "data"), File: writeCatalog(t, dir, catalog), Region: "local", Version: "test",
 		}, allinone.Deps{Log: slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelWarn})), Ready: func(at allinone.Addresses) { ready <- at }})
 	}()
 	t.Cleanup(func() {
@@ -174,7 +174,7 @@ func startSized(t testing.TB, controlplanes, nodes int, regions string, catalog 
 	t.Helper()
 	dir := t.TempDir()
 	port := freePorts(t)
-	env := append(os.Environ(), "CLUSTER_DIR="+dir, "CLUSTER_PORT="+strconv.Itoa(port), "CLUSTER_CONFIG="+writeCatalog(t, dir, catalog),
+	env := append(os.Environ(), "AIMUX_ADMIN_ANONYMOUS=admin", "AIMUX_HOME="+dir, "CLUSTER_DIR="+dir, "CLUSTER_PORT="+strconv.Itoa(port), "CLUSTER_CONFIG="+writeCatalog(t, dir, catalog),
 		fmt.Sprintf("CONTROLPLANES=%d", controlplanes), fmt.Sprintf("NODES=%d", nodes), "REGIONS="+regions)
 	script := func(t testing.TB, args ...string) {
 		t.Helper()

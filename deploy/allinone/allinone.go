@@ -23,6 +23,7 @@ import (
 	"github.com/aimux/aimux/dataplane"
 	"github.com/aimux/aimux/shared/bus"
 	"github.com/aimux/aimux/shared/keyfile"
+	"github.com/aimux/aimux/shared/secret"
 )
 
 // Config says where everything is. All fields but File and ClusterKey are needed.
@@ -36,10 +37,14 @@ type Config struct {
 	Region string
 	// ClusterKey is a setting as keyfile.Find reads it; empty means a key in the data directory.
 	ClusterKey string
-	// AdminOpen allows an admin address that is not on loopback.
+	// AdminOpen allows an admin address that is not on loopback although it does not speak TLS.
 	AdminOpen bool
 	// Debug is the address of the node's debug listener; empty means none.
-	Debug   string
+	Debug string
+	// AdminAnonymous is the role of callers of the admin API without a token; empty means that they may do nothing.
+	AdminAnonymous string
+	// Tokens is the directory where the process files its own admin token, as keyfile.FindToken reads it; empty means that it has none.
+	Tokens  string
 	Version string
 }
 
@@ -50,6 +55,9 @@ type Deps struct {
 	Level *slog.LevelVar
 	// Ready is called once, when requests are served.
 	Ready func(Addresses)
+	// FirstToken is called at the first start in a data directory, before Ready, with an admin token that nobody keeps; nil means that none
+	// is made.
+	FirstToken func(secret.Secret)
 }
 
 // Addresses are where it really listens.
@@ -95,8 +103,10 @@ func Run(ctx context.Context, cfg Config, deps Deps) error {
 
 	planes.start("control plane", func(ctx context.Context, ready func(string)) error {
 		return controlplane.Run(ctx, controlplane.Config{
-			ID: "cp-1", Cluster: cluster, Region: cfg.Region, Version: cfg.Version, Data: filepath.Join(cfg.Data, "cp-1"), File: cfg.File, ClusterKey: key, Seed: controlplane.Trial(), AdminOpen: cfg.AdminOpen,
-		}, controlplane.Deps{Bus: above, Log: deps.Log, Listener: listeners.admin, Ready: ready})
+			ID: "cp-1", Cluster: cluster, Region: cfg.Region, Version: cfg.Version, Data: filepath.Join(cfg.Data, "cp-1"), File: cfg.File, ClusterKey: key, Seed: controlplane.Trial(),
+			AdminOpen: cfg.AdminOpen, AdminAnonymous: cfg.AdminAnonymous, Tokens: cfg.Tokens,
+			TrustStore: true, // the store is a directory beside the cluster key: whoever can write to the one can read the other
+		}, controlplane.Deps{Bus: above, Log: deps.Log, Listener: listeners.admin, Ready: ready, FirstToken: deps.FirstToken})
 	})
 	planes.start("node", func(ctx context.Context, ready func(string)) error {
 		return dataplane.Run(ctx, dataplane.Config{

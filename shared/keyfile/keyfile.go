@@ -1,4 +1,4 @@
-// Package keyfile finds the cluster key on this machine: in a setting, in a file, or made once for all processes of this user.
+// Package keyfile finds the cluster key on this machine, in a setting, in a file, or made once for all processes of this user; and the tokens of those processes.
 package keyfile
 
 import (

@@ -10,6 +10,10 @@
 // revision; not_found, already_exists; failed_precondition is what must be changed elsewhere first; unavailable may be tried again;
 // resource_exhausted names the limit.
 //
-// Until callers have roles, who reaches the listener may do everything. So it listens on loopback unless told otherwise, and browsers
-// are kept from being used as a way in: requests from other origins, and to host names that this replica was not told of, are refused.
+// Who calls is found at the Door: a token of the catalog, kept as a keyed hash; a JWT of an issuer that the catalog trusts; the process's own
+// token, for whoever runs it; or nobody. Every procedure has a row in roles.go that says which role it takes, and is closed without one. A
+// call that lasts is asked again as it goes on. Every write is made in its caller's name, for the audit log.
+//
+// Browsers are kept from being used as a way in: requests from other origins, and to host names that this replica was not told of, are
+// refused; and no cookie and no address carries a token.
 package admin

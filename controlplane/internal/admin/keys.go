@@ -31,7 +31,7 @@ func (s *service) CreateKey(ctx context.Context, r *connect.Request[adminv1.Crea
 	var random [identity.RandomSize]byte
 	rand.Read(random[:])
 	whole := identity.Mint(identity.Client, id, random)
-	made := &adminv1.ClientKey{Hash: s.deps.Hasher.Hash(whole), CreatedUnixMs: time.Now().UnixMilli()}
+	made := &adminv1.ClientKey{Hash: s.deps.Door.Hasher.Hash(whole), CreatedUnixMs: time.Now().UnixMilli()}
 	view, revision, err := s.write(ctx, r.Msg.GetRevision(), func(doc *adminv1.Document) error {
 		if doc.GetCatalog().GetKeys()[id] != nil {
 			return refuse(connect.CodeAlreadyExists, "key %q exists already", id)

@@ -49,7 +49,7 @@ func New(cfg Config, deps Deps) http.Handler {
 	mux := http.NewServeMux()
 	opts := []connect.HandlerOption{
 		connect.WithReadMaxBytes(bodyBytesMax),
-		connect.WithInterceptors(patience()),
+		connect.WithInterceptors(guard{s}, patience()),
 		connect.WithRecover(func(_ context.Context, spec connect.Spec, _ http.Header, p any) error {
 			deps.Log.Error("admin call panicked", "procedure", spec.Procedure, "panic", p, "stack", string(debug.Stack()))
 			return connect.NewError(connect.CodeInternal, fmt.Errorf("%s failed; the log says how", spec.Procedure))
@@ -63,6 +63,8 @@ func New(cfg Config, deps Deps) http.Handler {
 	mux.Handle(adminv1connect.NewUsageServiceHandler(s, opts...))
 	mux.Handle(adminv1connect.NewLimitServiceHandler(s, opts...))
 	mux.Handle(adminv1connect.NewKeyServiceHandler(s, opts...))
+	mux.Handle(adminv1connect.NewTokenServiceHandler(s, opts...))
+	mux.Handle(adminv1connect.NewAuditServiceHandler(s, opts...))
 	mux.Handle(probeCheck, connect.NewUnaryHandler(probeCheck, s.check, opts...))
 	mux.Handle(probeWatch, connect.NewServerStreamHandler(probeWatch, s.watchCheck, opts...))
 	reflector := grpcreflect.NewStaticReflector(services()...)
@@ -80,7 +82,7 @@ func services() []string {
 	return []string{
 		adminv1connect.ProviderServiceName, adminv1connect.RoutingServiceName, adminv1connect.TableServiceName,
 		adminv1connect.NodeServiceName, adminv1connect.HealthServiceName, adminv1connect.UsageServiceName,
-		adminv1connect.LimitServiceName, adminv1connect.KeyServiceName,
+		adminv1connect.LimitServiceName, adminv1connect.KeyServiceName, adminv1connect.TokenServiceName, adminv1connect.AuditServiceName,
 	}
 }
 

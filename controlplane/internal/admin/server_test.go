@@ -49,13 +49,17 @@ func serve(t *testing.T) (url string, board *shelf) {
 	board = &shelf{view: &admin.View{}, changed: make(chan struct{})}
 	handler := admin.New(admin.Config{ID: "cp-1", Hosts: []string{"admin.example.com"}}, admin.Deps{
 		Board: board,
-		Write: func(context.Context, uint64, func(*adminv1.Document) error) (uint64, error) { panic("a bug") },
+		Write: func(context.Context, admin.Author, uint64, func(*adminv1.Document) error) (uint64, error) {
+			panic("a bug")
+		},
 		Explain: func(context.Context, string, *tablev1.ExplainRequest) (*tablev1.Explanation, error) {
 			return nil, errors.New("no")
 		},
 		Describe: func(context.Context) (string, error) { return "the fleet", nil },
 		Metrics:  func(string) ([]byte, string) { return []byte("aimux_x 1\n"), "text/plain" },
 		Log:      slog.New(slog.DiscardHandler),
+		Door:     admin.Door{Anonymous: admin.Admin},
+		Refused:  func(string) {},
 	})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -107,7 +111,7 @@ func TestReflectionTellsTheServices(t *testing.T) {
 	stream := grpcreflect.NewClient(h2c(), url).NewStream(t.Context())
 	defer stream.Close()
 	names, err := stream.ListServices()
-	if err != nil || len(names) != 8 {
+	if err != nil || len(names) != 10 {
 		t.Fatalf("%v, %v", names, err)
 	}
 	for _, name := range names {

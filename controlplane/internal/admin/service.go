@@ -3,15 +3,16 @@ package admin
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/aimux/aimux/controlplane/internal/catalog"
 	adminv1 "github.com/aimux/aimux/proto/gen/aimux/admin/v1"
 	tablev1 "github.com/aimux/aimux/proto/gen/aimux/table/v1"
-	"github.com/aimux/aimux/shared/identity"
 )
 
 const (
@@ -28,9 +29,13 @@ type Deps struct {
 	Board Board
 	// Write changes the stored document: change gets a copy of the newest, which it may keep the result in. based is the
 	// revision that the caller saw, 0 for any. It returns when the change is durable and the Board shows it.
-	Write func(ctx context.Context, based uint64, change func(*adminv1.Document) error) (revision uint64, err error)
-	// Hasher makes the hashes by which client keys are known again.
-	Hasher identity.Hasher
+	Write func(ctx context.Context, by Author, based uint64, change func(*adminv1.Document) error) (revision uint64, err error)
+	// Archive lists the writes behind that number, oldest first, as far as they have left the document.
+	Archive func(ctx context.Context, after uint64, limit int) ([]*adminv1.AuditEntry, error)
+	// Door knows who may come in.
+	Door Door
+	// Refused counts callers who were turned away: unknown, or known and not allowed.
+	Refused func(reason string)
 	// Explain asks a node, or any if its name is empty.
 	Explain func(ctx context.Context, node string, ask *tablev1.ExplainRequest) (*tablev1.Explanation, error)
 	// Requests are the latest that ended after the one of that number; limit 0 stands for the most that is told at once.
@@ -41,6 +46,9 @@ type Deps struct {
 	Metrics func(accept string) (body []byte, contentType string)
 	Log     *slog.Logger
 }
+
+// Author is who changes the document, for the audit log.
+type Author struct{ Actor, Procedure string }
 
 // service implements all services of aimux.admin.v1.
 type service struct {
@@ -68,14 +76,39 @@ func (s *service) at(ctx context.Context, revision uint64) (*View, error) {
 	}
 }
 
-// write changes the document and returns the View that has the change.
+// write changes the document in the name of the call's caller and returns the View that has the change.
 func (s *service) write(ctx context.Context, based uint64, change func(*adminv1.Document) error) (*View, uint64, error) {
-	revision, err := s.deps.Write(ctx, based, change)
+	caller, err := s.again(ctx)
+	if err != nil {
+		return nil, 0, coded(err)
+	}
+	call, _ := connect.CallInfoForHandlerContext(ctx) // again has found it
+	by := Author{Actor: caller.Actor, Procedure: strings.TrimPrefix(call.Spec().Procedure, "/")}
+	revision, err := s.deps.Write(ctx, by, based, func(doc *adminv1.Document) error {
+		before := proto.CloneOf(doc.GetCatalog())
+		if err := change(doc); err != nil {
+			return err
+		}
+		return withinRole(caller, before, doc.GetCatalog())
+	})
 	if err != nil {
 		return nil, 0, coded(err)
 	}
 	view, err := s.at(ctx, revision)
 	return view, revision, err
+}
+
+// withinRole keeps those who are not admin from having the control plane read its files and environment for them: what is there, its own
+// keys included, would be sent to a place of their choice.
+func withinRole(caller Caller, before, after *adminv1.Catalog) error {
+	if caller.Role >= Admin {
+		return nil
+	}
+	if found := catalog.NewReferences(before, after); len(found) > 0 {
+		return refuse(connect.CodePermissionDenied, "%s: env: and file: are read where the control plane runs, so only admin may set them, or move them to another origin; %s is %s",
+			strings.Join(found, ", "), caller.Actor, caller.Role)
+	}
+	return nil
 }
 
 // message is a pointer to T that is a protobuf message.
@@ -101,6 +134,9 @@ func watch[T any, M message[T]](ctx context.Context, s *service, stream *connect
 	defer s.watchers.Add(-1)
 	var last M
 	for {
+		if _, err := s.again(ctx); err != nil {
+			return coded(err)
+		}
 		view, changed := s.deps.Board.View()
 		if next := build(view); last == nil || !same(last, next) {
 			if err := stream.Send((*T)(next)); err != nil {

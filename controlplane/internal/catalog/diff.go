@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	adminv1 "github.com/aimux/aimux/proto/gen/aimux/admin/v1"
+	"github.com/aimux/aimux/shared/secret"
 )
 
 // Change is one setting that differs between two catalogs, for people.
@@ -28,6 +29,20 @@ func Diff(before, after *adminv1.Catalog) []Change {
 	from, to := make(map[string]leaf), make(map[string]leaf)
 	flatten("", before.ProtoReflect(), from)
 	flatten("", after.ProtoReflect(), to)
+	return compare(from, to)
+}
+
+// DiffDocuments is Diff of two documents' catalogs and of what operators decided by hand.
+func DiffDocuments(before, after *adminv1.Document) []Change {
+	from, to := make(map[string]leaf), make(map[string]leaf)
+	for doc, leaves := range map[*adminv1.Document]map[string]leaf{before: from, after: to} {
+		flatten("", doc.GetCatalog().ProtoReflect(), leaves)
+		flatten("", (&adminv1.Document{Overrides: doc.GetOverrides()}).ProtoReflect(), leaves)
+	}
+	return compare(from, to)
+}
+
+func compare(from, to map[string]leaf) []Change {
 	var changes []Change
 	for path, old := range from {
 		if old.exact != to[path].exact {
@@ -59,7 +74,7 @@ func flatten(path string, m protoreflect.Message, leaves map[string]leaf) {
 				return true
 			})
 		case fd.IsList() && fd.Kind() == protoreflect.MessageKind:
-			flattenModels(here, v.List(), leaves)
+			flattenNamed(here, v.List(), leaves)
 		case fd.IsList():
 			var exact, shown []string
 			for i := range v.List().Len() {
@@ -71,6 +86,8 @@ func flatten(path string, m protoreflect.Message, leaves map[string]leaf) {
 			flatten(here, v.Message(), leaves)
 		case fd.Kind() == protoreflect.StringKind:
 			leaves[here] = leaf{v.String(), show(here, v.String())}
+		case fd.Kind() == protoreflect.BytesKind:
+			leaves[here] = leaf{string(v.Bytes()), secret.Redacted}
 		default:
 			leaves[here] = leaf{v.String(), v.String()}
 		}
@@ -78,12 +95,17 @@ func flatten(path string, m protoreflect.Message, leaves map[string]leaf) {
 	})
 }
 
-// flattenModels names a list's messages by their ids.
-func flattenModels(path string, list protoreflect.List, leaves map[string]leaf) {
+// flattenNamed names a list's messages by their ids, or by what stands first in them.
+func flattenNamed(path string, list protoreflect.List, leaves map[string]leaf) {
 	var order []string
 	for i := range list.Len() {
 		m := list.Get(i).Message()
-		id := m.Get(m.Descriptor().Fields().ByName("id")).String()
+		fields := m.Descriptor().Fields()
+		name := fields.ByName("id")
+		if name == nil {
+			name = fields.ByNumber(1)
+		}
+		id := m.Get(name).String()
 		order = append(order, id)
 		flatten(path+"["+id+"]", m, leaves)
 	}

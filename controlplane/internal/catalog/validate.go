@@ -40,6 +40,7 @@ func Validate(cat *adminv1.Catalog) []Problem {
 	v.routing(cat.GetRouting())
 	v.judgeLimits("limits", cat.GetLimits())
 	v.callers()
+	v.adminTokens()
 	names, targets := make(map[string]string), 0
 	for _, id := range providerIDs(cat) {
 		path, p := at("providers", id), cat.GetProviders()[id]

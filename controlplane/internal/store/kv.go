@@ -48,7 +48,9 @@ type KVConfig struct {
 type KVDeps struct {
 	Conn   *nats.Conn
 	Notice Notice
-	Log    *slog.Logger
+	// Genuine says whether a notice brings what a replica has saved, and not what somebody else put on the bus; nil takes all.
+	Genuine func(body []byte) bool
+	Log     *slog.Logger
 }
 
 // KV is a Store in JetStream.
@@ -144,7 +146,11 @@ func (k *KV) save(ctx context.Context, body []byte, based uint64) (uint64, error
 
 // Watch implements Store.
 func (k *KV) Watch(ctx context.Context, handle func(Snapshot)) {
-	stop, err := k.deps.Notice.WatchCatalog(func(revision uint64, body []byte) { k.latest.learn(Snapshot{revision, body}) })
+	stop, err := k.deps.Notice.WatchCatalog(func(revision uint64, body []byte) {
+		if k.deps.Genuine == nil || k.deps.Genuine(body) {
+			k.latest.learn(Snapshot{revision, body})
+		}
+	})
 	if err != nil {
 		k.deps.Log.Warn("saves of other replicas are heard of late", "error", err)
 		stop = func() {}
@@ -226,13 +232,6 @@ func (k *KV) forget() {
 }
 
 func (k *KV) streamConfig() jetstream.StreamConfig {
-	replicas := k.cfg.Replicas
-	if replicas == 0 {
-		replicas = 1
-		if k.deps.Conn.ConnectedClusterName() != "" {
-			replicas = 3
-		}
-	}
 	return jetstream.StreamConfig{
 		Name:              streamName,
 		Description:       "aimux: what the operator asked for",
@@ -240,7 +239,7 @@ func (k *KV) streamConfig() jetstream.StreamConfig {
 		MaxMsgsPerSubject: 1,
 		Discard:           jetstream.DiscardNew,
 		Storage:           jetstream.FileStorage,
-		Replicas:          replicas,
+		Replicas:          replicasOn(k.deps.Conn, k.cfg.Replicas),
 		DenyDelete:        true,
 		AllowRollup:       true,
 		// A bucket made anew continues above every revision of the one before: writes average less than one a second.

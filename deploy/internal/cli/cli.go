@@ -6,9 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
-	"strings"
-	"time"
 
 	"connectrpc.com/connect"
 	"github.com/alecthomas/kong"
@@ -35,6 +32,8 @@ type commands struct {
 	Health   healthCommand    `cmd:"" help:"Show how every provider and model is doing."`
 	Usage    usageCommand     `cmd:"" help:"Show what was used and what it cost."`
 	Top      topCommand       `cmd:"" help:"Watch health and usage, live."`
+	Token    tokenCommands    `cmd:"" help:"Make, list and revoke the tokens of the admin API."`
+	Audit    auditCommand     `cmd:"" help:"Show who changed what, and check that nothing of it was touched."`
 	Version  versionCommand   `cmd:"" help:"Print the version."`
 }
 
@@ -91,19 +90,4 @@ func plain(err error) string {
 		return "the admin API does not answer (--admin or AIMUX_ADMIN says where it is): " + answer.Message()
 	}
 	return answer.Message()
-}
-
-// remote is what every command over the admin API shares.
-type remote struct {
-	Admin  string `help:"Where the admin API is." default:"http://127.0.0.1:8081" env:"AIMUX_ADMIN" placeholder:"URL"`
-	Output string `short:"o" help:"How to print: text or json." enum:"text,json" default:"text"`
-}
-
-// dial returns the HTTP client and the base URL of the admin API. Only watching outlives the client's patience, by its own context.
-func (r *remote) dial() (*http.Client, string) {
-	base := strings.TrimSuffix(r.Admin, "/")
-	if !strings.Contains(base, "://") {
-		base = "http://" + base
-	}
-	return &http.Client{Transport: &http.Transport{ResponseHeaderTimeout: 30 * time.Second}}, base
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/aimux/aimux/deploy/allinone"
 	"github.com/aimux/aimux/shared/command"
 	"github.com/aimux/aimux/shared/keyfile"
+	"github.com/aimux/aimux/shared/secret"
 	"github.com/aimux/aimux/shared/synthetic"
 	"github.com/aimux/aimux/shared/telemetry"
 )
@@ -27,10 +28,11 @@ type upCommand struct {
 	Config string `help:"The configuration, JSON or YAML; default: three synthetic providers." env:"AIMUX_CONFIG" placeholder:"FILE"`
 	Region string `help:"The region this is." default:"local" env:"AIMUX_REGION" placeholder:"NAME"`
 
-	ClusterKey string `help:"The key that seals provider keys: hex, base64 or file:PATH; default: made in the data directory." env:"AIMUX_CLUSTER_KEY" placeholder:"KEY"`
-	Debug      string `help:"Where the node's profiles, debug pages and the log's level are; empty: nowhere." env:"AIMUX_DEBUG" placeholder:"ADDR"`
-	AdminOpen  bool   `help:"Let the admin API listen beyond loopback, without access control." env:"AIMUX_ADMIN_OPEN"`
-	LogLevel   string `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"warn" env:"AIMUX_LOG_LEVEL"`
+	ClusterKey     string `help:"The key that seals provider keys: hex, base64 or file:PATH; default: made in the data directory." env:"AIMUX_CLUSTER_KEY" placeholder:"KEY"`
+	Debug          string `help:"Where the node's profiles, debug pages and the log's level are; empty: nowhere." env:"AIMUX_DEBUG" placeholder:"ADDR"`
+	AdminOpen      bool   `help:"Let the admin API listen beyond loopback without TLS." env:"AIMUX_ADMIN_OPEN"`
+	AdminAnonymous string `help:"What callers of the admin API without a token may do, on loopback: viewer, operator or admin; default: nothing." env:"AIMUX_ADMIN_ANONYMOUS" placeholder:"ROLE"`
+	LogLevel       string `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"warn" env:"AIMUX_LOG_LEVEL"`
 }
 
 // Run starts everything in one process.
@@ -47,14 +49,23 @@ func (c *upCommand) Run(ctx context.Context, street Street) error {
 		c.Data = filepath.Join(home, "up")
 	}
 	started := time.Now()
+	tokens, err := keyfile.TokensDir()
+	if err != nil { // no home: then the data directory
+		tokens = filepath.Join(c.Data, "tokens")
+	}
+	var first secret.Secret
 	cfg := allinone.Config{
 		Listen: c.Listen, Admin: c.Admin, Data: c.Data, File: c.Config, Region: c.Region, ClusterKey: c.ClusterKey, AdminOpen: c.AdminOpen,
-		Version: command.Version(), Debug: c.Debug,
+		Version: command.Version(), Debug: c.Debug, AdminAnonymous: c.AdminAnonymous, Tokens: tokens,
 	}
-	err := allinone.Run(ctx, cfg, allinone.Deps{
+	err = allinone.Run(ctx, cfg, allinone.Deps{
 		Log:   telemetry.NewLog(street.Stderr, level),
 		Level: level,
-		Ready: func(at allinone.Addresses) { c.welcome(street, at, time.Since(started)) },
+		Ready: func(at allinone.Addresses) {
+			local, _ := keyfile.FindToken(tokens, at.Admin) // without one the dashboard asks for a token
+			c.welcome(street, at, time.Since(started), local, first)
+		},
+		FirstToken: func(token secret.Secret) { first = token },
 	})
 	if err == nil {
 		fmt.Fprintln(street.Stdout, "aimux: drained, stopped")
@@ -62,25 +73,35 @@ func (c *upCommand) Run(ctx context.Context, street Street) error {
 	return err
 }
 
-func (c *upCommand) welcome(street Street, at allinone.Addresses, took time.Duration) {
+func (c *upCommand) welcome(street Street, at allinone.Addresses, took time.Duration, local, first secret.Secret) {
 	providers := "three synthetic providers: swift (fast), sage (thinks), iris (sees)"
 	if c.Config != "" {
 		providers = c.Config
 	}
+	dashboard := "http://" + at.Admin + "/"
+	if !local.IsZero() {
+		dashboard += "#token=" + local.Reveal()
+	}
 	fmt.Fprintf(street.Stdout, `aimux is up after %d ms: control plane, node, NATS and the limits' store in one process
   data       http://%s   Anthropic Messages and OpenAI Chat Completions
-  admin      http://%s   the dashboard, and the admin API: aimux provider list, aimux table, aimux health
+  admin      http://%s   the admin API: aimux provider list, aimux table, aimux health
+  dashboard  %s
   providers  %s
   state      %s
-
+`, took.Milliseconds(), at.Data, at.Admin, dashboard, providers, c.Data)
+	if !first.IsZero() {
+		fmt.Fprintf(street.Stdout, "  token      %s   for other machines; shown this once\n", first.Reveal())
+	}
+	fmt.Fprintf(street.Stdout, `
 Try it:
 
-  curl http://%[2]s/v1/messages -H 'content-type: application/json' -d '{"model":"claude-sonnet-5-5","max_tokens":200,"messages":[{"role":"user","content":"Hello!"}]}'
+  curl http://%[1]s/v1/messages -H 'content-type: application/json' -d '{"model":"claude-sonnet-5-5","max_tokens":200,"messages":[{"role":"user","content":"Hello!"}]}'
 
-  curl -N http://%[2]s/v1/chat/completions -H 'content-type: application/json' -d '{"model":"gpt-6.1-sol","stream":true,"messages":[{"role":"user","content":"Hello!"}]}'
+  curl -N http://%[1]s/v1/chat/completions -H 'content-type: application/json' -d '{"model":"gpt-6.1-sol","stream":true,"messages":[{"role":"user","content":"Hello!"}]}'
 
+The commands on this machine, and the dashboard's address above, bring this process's own token.
 Ctrl-C drains and stops.
-`, took.Milliseconds(), at.Data, at.Admin, providers, c.Data)
+`, at.Data)
 }
 
 // planeCommand hands everything behind the command's name to a plane's own command line, the same as that of its own binary.

@@ -31,8 +31,13 @@ type Document struct {
 	// file is what was last applied of the configuration file: section -> keyed hash of it, as in "routing" or "providers/zai".
 	File map[string][]byte `protobuf:"bytes,3,rep,name=file,proto3" json:"file,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// writer is the replica that saved, for people.
-	Writer        string `protobuf:"bytes,4,opt,name=writer,proto3" json:"writer,omitempty"`
-	SavedUnixMs   int64  `protobuf:"varint,5,opt,name=saved_unix_ms,json=savedUnixMs,proto3" json:"saved_unix_ms,omitempty"`
+	Writer      string `protobuf:"bytes,4,opt,name=writer,proto3" json:"writer,omitempty"`
+	SavedUnixMs int64  `protobuf:"varint,5,opt,name=saved_unix_ms,json=savedUnixMs,proto3" json:"saved_unix_ms,omitempty"`
+	// audit are the newest writes, oldest first: the last one, and those that are not in the archive yet.
+	Audit []*AuditEntry `protobuf:"bytes,6,rep,name=audit,proto3" json:"audit,omitempty"`
+	// mac stands last in the stored bytes and covers all before it, under a key that follows from the cluster key: a store, or a bus, that
+	// others have written to is found out.
+	Mac           []byte `protobuf:"bytes,15,opt,name=mac,proto3" json:"mac,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -100,6 +105,20 @@ func (x *Document) GetSavedUnixMs() int64 {
 		return x.SavedUnixMs
 	}
 	return 0
+}
+
+func (x *Document) GetAudit() []*AuditEntry {
+	if x != nil {
+		return x.Audit
+	}
+	return nil
+}
+
+func (x *Document) GetMac() []byte {
+	if x != nil {
+		return x.Mac
+	}
+	return nil
 }
 
 // Problems is the detail of an invalid_argument: all that is wrong with what was written.
@@ -214,13 +233,15 @@ var File_aimux_admin_v1_document_proto protoreflect.FileDescriptor
 
 const file_aimux_admin_v1_document_proto_rawDesc = "" +
 	"\n" +
-	"\x1daimux/admin/v1/document.proto\x12\x0eaimux.admin.v1\x1a\x1caimux/admin/v1/catalog.proto\x1a\x1aaimux/table/v1/table.proto\"\x89\x03\n" +
+	"\x1daimux/admin/v1/document.proto\x12\x0eaimux.admin.v1\x1a\x1aaimux/admin/v1/audit.proto\x1a\x1caimux/admin/v1/catalog.proto\x1a\x1aaimux/table/v1/table.proto\"\xcd\x03\n" +
 	"\bDocument\x121\n" +
 	"\acatalog\x18\x01 \x01(\v2\x17.aimux.admin.v1.CatalogR\acatalog\x12E\n" +
 	"\toverrides\x18\x02 \x03(\v2'.aimux.admin.v1.Document.OverridesEntryR\toverrides\x126\n" +
 	"\x04file\x18\x03 \x03(\v2\".aimux.admin.v1.Document.FileEntryR\x04file\x12\x16\n" +
 	"\x06writer\x18\x04 \x01(\tR\x06writer\x12\"\n" +
-	"\rsaved_unix_ms\x18\x05 \x01(\x03R\vsavedUnixMs\x1aV\n" +
+	"\rsaved_unix_ms\x18\x05 \x01(\x03R\vsavedUnixMs\x120\n" +
+	"\x05audit\x18\x06 \x03(\v2\x1a.aimux.admin.v1.AuditEntryR\x05audit\x12\x10\n" +
+	"\x03mac\x18\x0f \x01(\fR\x03mac\x1aV\n" +
 	"\x0eOverridesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12.\n" +
 	"\x05value\x18\x02 \x01(\v2\x18.aimux.table.v1.OverrideR\x05value:\x028\x01\x1a7\n" +
@@ -255,19 +276,21 @@ var file_aimux_admin_v1_document_proto_goTypes = []any{
 	nil,                 // 3: aimux.admin.v1.Document.OverridesEntry
 	nil,                 // 4: aimux.admin.v1.Document.FileEntry
 	(*Catalog)(nil),     // 5: aimux.admin.v1.Catalog
-	(*v1.Override)(nil), // 6: aimux.table.v1.Override
+	(*AuditEntry)(nil),  // 6: aimux.admin.v1.AuditEntry
+	(*v1.Override)(nil), // 7: aimux.table.v1.Override
 }
 var file_aimux_admin_v1_document_proto_depIdxs = []int32{
 	5, // 0: aimux.admin.v1.Document.catalog:type_name -> aimux.admin.v1.Catalog
 	3, // 1: aimux.admin.v1.Document.overrides:type_name -> aimux.admin.v1.Document.OverridesEntry
 	4, // 2: aimux.admin.v1.Document.file:type_name -> aimux.admin.v1.Document.FileEntry
-	2, // 3: aimux.admin.v1.Problems.problems:type_name -> aimux.admin.v1.Problem
-	6, // 4: aimux.admin.v1.Document.OverridesEntry.value:type_name -> aimux.table.v1.Override
-	5, // [5:5] is the sub-list for method output_type
-	5, // [5:5] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	6, // 3: aimux.admin.v1.Document.audit:type_name -> aimux.admin.v1.AuditEntry
+	2, // 4: aimux.admin.v1.Problems.problems:type_name -> aimux.admin.v1.Problem
+	7, // 5: aimux.admin.v1.Document.OverridesEntry.value:type_name -> aimux.table.v1.Override
+	6, // [6:6] is the sub-list for method output_type
+	6, // [6:6] is the sub-list for method input_type
+	6, // [6:6] is the sub-list for extension type_name
+	6, // [6:6] is the sub-list for extension extendee
+	0, // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_aimux_admin_v1_document_proto_init() }
@@ -275,6 +298,7 @@ func file_aimux_admin_v1_document_proto_init() {
 	if File_aimux_admin_v1_document_proto != nil {
 		return
 	}
+	file_aimux_admin_v1_audit_proto_init()
 	file_aimux_admin_v1_catalog_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{

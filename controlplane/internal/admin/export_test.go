@@ -1,0 +1,9 @@
+package admin
+
+import (
+	"maps"
+	"slices"
+)
+
+// Rows are the procedures that have a row.
+func Rows() []string { return slices.Sorted(maps.Keys(procedures())) }
