@@ -25,6 +25,8 @@ type commands struct {
 	Synthetic    syntheticCommand    `cmd:"" help:"Start the scripted provider, for trying and testing."`
 
 	Provider providerCommands `cmd:"" help:"List, show, change and delete providers."`
+	Key      keyCommands      `cmd:"" help:"Make, list, change and revoke client keys."`
+	Team     teamCommands     `cmd:"" help:"Set, list and delete the teams that keys share limits and scopes in."`
 	Node     nodeCommands     `cmd:"" help:"Show the nodes."`
 	Table    tableCommand     `cmd:"" help:"Show what the nodes route by."`
 	Explain  explainCommand   `cmd:"" help:"Say where a request would go and why, without sending it."`

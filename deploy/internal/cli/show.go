@@ -104,6 +104,7 @@ type explainCommand struct {
 	File     string `short:"f" help:"The request's body as JSON; - reads standard input." default:"-" placeholder:"FILE"`
 	Protocol string `help:"The format of the body: anthropic or openai; auto looks at the body." enum:"auto,anthropic,openai" default:"auto"`
 	Node     string `help:"The node to ask; default: any."`
+	Caller   string `help:"The id of the client key that would send it; default: somebody who may use everything." placeholder:"ID"`
 }
 
 // Run explains where the request would go.
@@ -121,7 +122,7 @@ func (c *explainCommand) Run(ctx context.Context, street Street) error {
 	}
 	client, base := c.dial()
 	answer, err := adminv1connect.NewRoutingServiceClient(client, base).Explain(ctx, connect.NewRequest(&adminv1.ExplainRequest{
-		Request: &tablev1.ExplainRequest{Protocol: protocol, Body: body}, Node: c.Node,
+		Request: &tablev1.ExplainRequest{Protocol: protocol, Body: body, Caller: c.Caller}, Node: c.Node,
 	}))
 	if err != nil {
 		return err

@@ -35,6 +35,9 @@ type upCommand struct {
 	LogLevel       string `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"warn" env:"AIMUX_LOG_LEVEL"`
 }
 
+// upDir is where everything in one process keeps its data, unless told otherwise, within this user's directory.
+const upDir = "up"
+
 // Run starts everything in one process.
 func (c *upCommand) Run(ctx context.Context, street Street) error {
 	level := &slog.LevelVar{}
@@ -46,7 +49,7 @@ func (c *upCommand) Run(ctx context.Context, street Street) error {
 		if err != nil {
 			return err
 		}
-		c.Data = filepath.Join(home, "up")
+		c.Data = filepath.Join(home, upDir)
 	}
 	started := time.Now()
 	tokens, err := keyfile.TokensDir()
