@@ -2,6 +2,7 @@
 //
 // One replica is these goroutines; replicas are alike, hear the same and differ only in who speaks:
 //
+//	bus ── usage, from its stream ─► ledger (1), summed up by who used it, to disk
 //	bus ── outcomes, heartbeats, leads, healths, ─►┐
 //	       digests (a goroutine each, the bus's)   │
 //	store.Watch ── catalog, compiled ─────────────►├─ loop ─┬─► bus    health, config, lead, digest (the leader only)
@@ -134,6 +135,7 @@ type replica struct {
 	source  *source
 	loop    *loop
 	memory  *memory
+	ledger  *ledger
 }
 
 // build makes the parts; nothing runs yet.
@@ -195,6 +197,7 @@ func build(ctx context.Context, cfg Config, deps Deps) (*replica, error) {
 	}
 	r.measure()
 	r.memory.restore(now, r.loop.fleet)
+	r.ledger = newLedger(deps.Bus, cfg.CatalogReplicas, cfg.Data, deps.Log)
 	return r, nil
 }
 
@@ -259,6 +262,7 @@ func (r *replica) run(ctx context.Context) error {
 	all.Go(func() { r.memory.run(ctx) })
 	all.Go(func() { r.archive.run(ctx) })
 	all.Go(func() { r.sso.verifier.Run(ctx) })
+	all.Go(func() { r.ledger.run(ctx) })
 	all.Go(func() {
 		defer stop()
 		serving = admin.Serve(ctx, r.listener, handler)
@@ -298,7 +302,7 @@ func (r *replica) debug(ctx context.Context, all *sync.WaitGroup) error {
 func (r *replica) handler(local []byte) http.Handler {
 	refused := r.metrics.Counters("aimux_admin_refused_total", "Callers of the admin API who were turned away: unknown, or not allowed.", "reason")
 	return admin.New(admin.Config{ID: r.cfg.ID, Version: r.cfg.Version, Hosts: r.cfg.AdminHosts}, admin.Deps{
-		Board: r.board, Write: r.keeper.write, Explain: r.deps.Bus.Explain, Requests: r.loop.tail.list, Describe: r.loop.describe, Metrics: r.metrics.Text, Log: r.deps.Log,
+		Board: r.board, Write: r.keeper.write, Explain: r.deps.Bus.Explain, Requests: r.loop.tail.list, Usage: r.ledger.sums, Describe: r.loop.describe, Metrics: r.metrics.Text, Log: r.deps.Log,
 		Archive: r.archive.read, Refused: func(reason string) { refused.With(reason).Add(1) },
 		Door: admin.Door{Hasher: r.hasher, Local: local, Anonymous: r.anonymous, JWT: r.sso.verify},
 	})

@@ -15,6 +15,7 @@
 //
 //	+ 1 plugin host: compiles the operator's module, if there is one, and keeps instances of it ready
 //	+ 1 door: fetches the keys of trusted issuers, + 1 per issuer while it does
+//	+ 1 that writes down what callers used, and sends it until it is kept
 //	+ 1 limiter: fetches what limits may give out, ahead of need, from Redis
 //	+ 1 debug listener, if there is an address for it; + the trace exporter's 1, if there is a collector
 //
@@ -133,6 +134,7 @@ type node struct {
 	tracer   *telemetry.Tracer
 	ledger   *outcome.Ledger
 	reporter *report.Reporter
+	usage    *report.Usage
 	vitals   *vitals.Vitals
 	keeper   *keeper.Keeper[*proxy.Desk]
 	limits   limits
@@ -172,6 +174,9 @@ func build(ctx context.Context, cfg Config, deps Deps, listener net.Listener) (*
 	n.reporter = report.New(report.Config{Node: cfg.ID, Boot: uint64(n.boot.UnixMilli())}, report.Deps{
 		Bus: n.reportBus(), Ledger: n.ledger, Heartbeat: n.heartbeat, Log: deps.Log,
 	})
+	if n.usage, err = n.newUsage(); err != nil {
+		return nil, err
+	}
 	n.vitals = vitals.New(vitals.Deps{Node: cfg.ID, Changed: n.circuitChanged})
 	n.engine = upstream.New(upstream.Config{}, upstream.Deps{InProcess: n.scripted, ConnectTimeout: n.connectTimeout})
 	n.plugin = plugin.New(plugin.Config{}, plugin.Deps{Log: deps.Log, Now: time.Now})
@@ -179,7 +184,7 @@ func build(ctx context.Context, cfg Config, deps Deps, listener net.Listener) (*
 	n.handler = proxy.New(proxy.Config{Node: cfg.ID, Region: cfg.Region, Version: cfg.Version, LogRequests: cfg.LogRequests}, proxy.Deps{
 		Snapshot: n.snapshot, Status: n.status, Translator: translator(cfg.ClusterKey), Upstream: n.engine, Vitals: n.vitals, Ledger: n.ledger, Limits: n.limits, Order: n.plugin.Order,
 		Door: n.door, Metrics: n.metrics, Tracer: tracer,
-		Record: n.reporter.Record, Urgent: n.reporter.Urgent, Log: deps.Log,
+		Record: n.record, Urgent: n.reporter.Urgent, Log: deps.Log,
 	})
 	path := ""
 	if cfg.Data != "" {
@@ -227,6 +232,7 @@ func (n *node) run(ctx context.Context, listener net.Listener) error {
 	start(n.keeper.Run)
 	start(func(ctx context.Context) error { n.limits.Run(ctx); return nil })
 	start(func(ctx context.Context) error { n.reporter.Run(ctx); return nil })
+	start(func(ctx context.Context) error { n.usage.Run(ctx); return nil })
 	start(func(ctx context.Context) error { n.plugin.Run(ctx); return nil })
 	start(func(ctx context.Context) error { n.door.Run(ctx); return nil })
 	start(func(ctx context.Context) error { n.handler.Probes(ctx); return nil })
@@ -356,6 +362,25 @@ func (n *node) heartbeat() *tablev1.Heartbeat {
 		Applied: s.Applied, ConfigHash: s.Hash, Nack: s.Nack, StalenessMs: uint32(min(s.Silence.Milliseconds(), 1<<31)),
 		InFlight: uint32(n.handler.InFlight()), Source: string(s.Source), Address: n.addr, Draining: n.handler.Draining(), Limits: n.limitSigns(),
 	}
+}
+
+// newUsage makes what writes down who used what, beside the table.
+func (n *node) newUsage() (*report.Usage, error) {
+	config := report.UsageConfig{Boot: uint64(n.boot.UnixMilli())}
+	if n.cfg.Data != "" {
+		config.Dir = filepath.Join(n.cfg.Data, "usage")
+	}
+	var to report.UsageBus
+	if n.deps.Bus != nil {
+		to = n.deps.Bus
+	}
+	return report.NewUsage(config, report.UsageDeps{Bus: to, Log: n.deps.Log})
+}
+
+// record takes a request that has ended: for the bill, then for everybody to see.
+func (n *node) record(r *outcome.Record) {
+	n.usage.Record(r)
+	n.reporter.Record(r)
 }
 
 // reportBus and keeperBus keep a bus that is not there from becoming an interface that is.

@@ -13,6 +13,7 @@
 //	aimux.v1.<cluster>.region.<region>.digest           tablev1.RegionDigest leader -> the control planes of all other regions
 //	aimux.v1.<cluster>.catalog                          revision and bytes   a replica that saved -> every replica
 //	aimux.v1.<cluster>.config.get                       request and answer   node -> any one control plane
+//	aimux.v1.<cluster>.usage.<node>                     outcomev1.UsageBlock node -> a stream -> every control plane
 //	aimux.v1.<cluster>.explain[.<node>]                 request and answer   control plane -> one node, or any
 //
 // The last token of what a node sends is its own name, so that a server that authorizes by subject can hold each node to
@@ -20,7 +21,8 @@
 //
 // # What can be relied on
 //
-// Delivery is at most once: nothing is kept for a receiver that is away, nothing is replayed after a cut. All messages
+// What is used is kept (usage.go): delivery is at least once and in order, and whoever sums up knows a block again. All else is
+// delivered at most once: nothing is kept for a receiver that is away, nothing is replayed after a cut. All messages
 // are built for that: counters are cumulative, tables are whole and fenced by (epoch, seq) or by revision. Publishing
 // while the bus is down fails at once with ErrDown and is counted; it is never buffered, because evidence from before a
 // cut is worth nothing after it. Publishing while a peer does not read may wait up to the flusher's limit of one second:

@@ -21,7 +21,7 @@ type lane struct {
 
 // lanes are all kinds of messages.
 type lanes struct {
-	outcomes, heartbeats, suspects, health, config, lead, digests, catalog, explain *lane
+	outcomes, heartbeats, suspects, health, config, lead, digests, catalog, explain, usage *lane
 }
 
 func newLanes() lanes {
@@ -35,11 +35,12 @@ func newLanes() lanes {
 		digests:    &lane{name: "digests", bytesMax: 4 * mib, pendingMax: 256},
 		catalog:    &lane{name: "catalog", bytesMax: 16 * mib, pendingMax: 64},
 		explain:    &lane{name: "explain", bytesMax: 16 * mib, pendingMax: 64},
+		usage:      &lane{name: "usage", bytesMax: mib, pendingMax: 64},
 	}
 }
 
 func (l *lanes) all() []*lane {
-	return []*lane{l.outcomes, l.heartbeats, l.suspects, l.health, l.config, l.lead, l.digests, l.catalog, l.explain}
+	return []*lane{l.outcomes, l.heartbeats, l.suspects, l.health, l.config, l.lead, l.digests, l.catalog, l.explain, l.usage}
 }
 
 // pendingBytesMax bounds what waits for one handler, in bytes, whatever the number of messages.

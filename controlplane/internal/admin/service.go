@@ -40,6 +40,8 @@ type Deps struct {
 	Explain func(ctx context.Context, node string, ask *tablev1.ExplainRequest) (*tablev1.Explanation, error)
 	// Requests are the latest that ended after the one of that number; limit 0 stands for the most that is told at once.
 	Requests func(after uint64, limit int) *adminv1.ListRequestsResponse
+	// Usage sums up what was used; what sums are by is one of the words that it knows.
+	Usage func(*adminv1.SumUsageRequest) *adminv1.SumUsageResponse
 	// Describe is the fleet's state as text.
 	Describe func(ctx context.Context) (string, error)
 	// Metrics is what Prometheus scrapes, in a form that it accepts.

@@ -205,21 +205,6 @@ func printHealth(out io.Writer, health *tablev1.Health) error {
 	return grid(out, rows)
 }
 
-type usageCommand struct{ remote }
-
-// Run prints what was used.
-func (c *usageCommand) Run(ctx context.Context, street Street) error {
-	client, base := c.dial()
-	answer, err := adminv1connect.NewUsageServiceClient(client, base).GetUsage(ctx, connect.NewRequest(&adminv1.GetUsageRequest{}))
-	if err != nil {
-		return err
-	}
-	if c.Output == "json" {
-		return printJSON(street.Stdout, answer.Msg)
-	}
-	return printUsage(street.Stdout, answer.Msg.GetUsage())
-}
-
 func printUsage(out io.Writer, usage []*adminv1.Usage) error {
 	slices.SortFunc(usage, func(a, b *adminv1.Usage) int {
 		return strings.Compare(a.GetProvider()+"/"+a.GetModel(), b.GetProvider()+"/"+b.GetModel())

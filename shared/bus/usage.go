@@ -1,0 +1,145 @@
+package bus
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	outcomev1 "github.com/aimux/aimux/proto/gen/aimux/outcome/v1"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"google.golang.org/protobuf/proto"
+)
+
+// Usage is kept: a stream in JetStream holds every block until each control plane has summed it up, and long after, so that one that
+// begins anew can begin from the first.
+const (
+	usageStream = "AIMUX_USAGE_"
+	usageAge    = 100 * 24 * time.Hour
+	// usageTooMuch is the server's word that it has not so much room.
+	usageTooMuch jetstream.ErrorCode = 10047
+	// usageTwice is for how long the stream itself knows a block again; whoever sums up knows it longer.
+	usageTwice = 2 * time.Minute
+	usageCall  = 5 * time.Second
+)
+
+// SendUsage publishes what this node has used and returns when the stream has it on disk. It fills in cluster, region and node. After an
+// error nothing is known: the same block is to be sent again. ErrNobody means that there is no stream yet.
+func (b *Bus) SendUsage(ctx context.Context, m *outcomev1.UsageBlock) error {
+	m.Cluster, m.Region, m.Node = b.cfg.Cluster, b.cfg.Region, b.cfg.Name
+	l := b.lanes.usage
+	body, err := proto.Marshal(m)
+	if err == nil && len(body) > l.bytesMax {
+		err = ErrTooLarge
+	}
+	var reply *nats.Msg
+	if err == nil {
+		ask := nats.NewMsg(b.inCluster("usage." + b.cfg.Name))
+		ask.Data = body
+		ask.Header.Set(jetstream.MsgIDHeader, fmt.Sprintf("%s.%d.%d", m.GetNode(), m.GetBoot(), m.GetSeq()))
+		reply, err = b.conn.RequestMsgWithContext(ctx, ask)
+	}
+	if err == nil {
+		err = acknowledged(reply.Data)
+	}
+	if err != nil {
+		l.unsent.Add(1)
+		return fmt.Errorf("keeping usage block %d: %w", m.GetSeq(), translate(err))
+	}
+	l.sent.Add(1)
+	return nil
+}
+
+// acknowledged reads what the stream says of a message.
+func acknowledged(reply []byte) error {
+	var ack struct {
+		Stream string `json:"stream"`
+		Error  struct {
+			Description string `json:"description"`
+		} `json:"error"`
+	}
+	switch err := json.Unmarshal(reply, &ack); {
+	case err != nil:
+		return fmt.Errorf("reading the acknowledgement: %w", err)
+	case ack.Error.Description != "":
+		return errors.New(ack.Error.Description)
+	case ack.Stream == "":
+		return errors.New("somebody acknowledged who is no stream")
+	}
+	return nil
+}
+
+// WatchUsage calls handle for every block of every node, in the order in which they were kept, from the one after that sequence on, until ctx
+// ends or something fails. A stream that is not there is made, with so many replicas, 0 meaning 3 on a NATS cluster, else 1. Blocks may
+// come twice. When the stream has been made anew, its sequences begin anew: restart is called first.
+func (b *Bus) WatchUsage(ctx context.Context, after uint64, replicas int, restart func(), handle func(sequence uint64, m *outcomev1.UsageBlock)) error {
+	stream, err := b.usageStream(ctx, replicas)
+	if err != nil {
+		return fmt.Errorf("opening the stream of usage: %w", translate(err))
+	}
+	if info := stream.CachedInfo(); info.State.LastSeq < after {
+		restart()
+		after = 0
+	}
+	blocks, err := stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: after + 1})
+	if err != nil {
+		return fmt.Errorf("reading the stream of usage: %w", translate(err))
+	}
+	messages, err := blocks.Messages()
+	if err != nil {
+		return fmt.Errorf("reading the stream of usage: %w", translate(err))
+	}
+	defer context.AfterFunc(ctx, messages.Stop)()
+	defer messages.Stop()
+	for {
+		raw, err := messages.Next()
+		if err != nil {
+			return fmt.Errorf("reading the stream of usage: %w", translate(err))
+		}
+		at, err := raw.Metadata()
+		m := &outcomev1.UsageBlock{}
+		if err != nil || proto.Unmarshal(raw.Data(), m) != nil || m.GetCluster() != b.cfg.Cluster {
+			b.lanes.usage.malformed.Add(1)
+			continue
+		}
+		b.lanes.usage.received.Add(1)
+		handle(at.Sequence.Stream, m)
+	}
+}
+
+// usageStream finds the stream, or makes it.
+func (b *Bus) usageStream(ctx context.Context, replicas int) (jetstream.Stream, error) {
+	js, err := jetstream.New(b.conn)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, usageCall)
+	defer cancel()
+	stream, err := js.Stream(ctx, usageStream+b.cfg.Cluster)
+	if !errors.Is(err, jetstream.ErrStreamNotFound) {
+		return stream, err
+	}
+	if replicas == 0 {
+		replicas = 1
+		if b.conn.ConnectedClusterName() != "" {
+			replicas = 3
+		}
+	}
+	for _, most := range [...]int64{1 << 30, 128 << 20, 16 << 20} { // as much as the server has room for; then the oldest blocks go
+		stream, err = js.CreateStream(ctx, jetstream.StreamConfig{
+			Name: usageStream + b.cfg.Cluster, Description: "aimux: what was used, for bills", Subjects: []string{b.inCluster("usage.*")},
+			Storage: jetstream.FileStorage, Replicas: replicas, MaxAge: usageAge, MaxBytes: most, Discard: jetstream.DiscardOld, Duplicates: usageTwice,
+			DenyDelete: true, AllowDirect: true,
+		})
+		var api *jetstream.APIError
+		if !errors.As(err, &api) || api.ErrorCode != usageTooMuch {
+			break
+		}
+	}
+	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+		stream, err = js.Stream(ctx, usageStream+b.cfg.Cluster) // another replica was quicker
+	}
+	return stream, err
+}
