@@ -3,9 +3,11 @@ package dialect_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -178,18 +180,7 @@ func (d *draw) some(to, fields object) {
 	}
 }
 
-func keys(o object) (names []string) {
-	text, _ := json.Marshal(o)
-	decoder := json.NewDecoder(strings.NewReader(string(text)))
-	_, _ = decoder.Token()
-	for decoder.More() {
-		name, _ := decoder.Token()
-		var skipped json.RawMessage
-		_ = decoder.Decode(&skipped)
-		names = append(names, name.(string))
-	}
-	return names
-}
+func keys(o object) []string { return slices.Sorted(maps.Keys(o)) }
 
 func marshal(v any) string {
 	text, err := json.Marshal(v)

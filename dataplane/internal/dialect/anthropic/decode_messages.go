@@ -12,7 +12,7 @@ func (r *request) messages(v dialect.Value) {
 	r.Messages = make([]dialect.Message, 0, 32)
 	for i, item := range v.Items() {
 		m := dialect.Message{At: i, Within: -1}
-		var role, content, clear, output dialect.Value
+		var role, content, until, output dialect.Value
 		for key, value := range item.Fields() {
 			switch string(key) {
 			case "role":
@@ -20,7 +20,7 @@ func (r *request) messages(v dialect.Value) {
 			case "content":
 				content = value
 			case "clear_at":
-				clear = value
+				until = value
 			case "output_config":
 				output = value
 			default:
@@ -35,7 +35,7 @@ func (r *request) messages(v dialect.Value) {
 		case "system":
 			m.Role = dialect.System
 			r.perTurn(output, v, i)
-			if clear.Plain() == "next_user_message" && turnBehind(v, i, "user") {
+			if until.Plain() == "next_user_message" && turnBehind(v, i, "user") {
 				continue // the model was shown it once
 			}
 		default:

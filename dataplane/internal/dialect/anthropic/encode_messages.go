@@ -78,21 +78,17 @@ func (w *writer) instructions(blocks []dialect.Block) {
 	if text := formatPrompt(w.r, w.out); text != nil {
 		blocks = append(slices.Clip(blocks), dialect.Block{Kind: dialect.TextBlock, Text: text})
 	}
+	blocks = slices.DeleteFunc(slices.Clone(blocks), func(b dialect.Block) bool { return b.Text.Blank() })
 	if len(blocks) == 0 {
 		return
 	}
 	dst := append(dialect.Key(w.dst, "system"), '[')
-	begun := len(dst)
 	for i := range blocks {
-		if blocks[i].Text.Blank() {
-			continue
-		}
 		dst = dialect.TextField(append(dialect.Item(dst), `{"type":"text"`...), "text", blocks[i].Text)
 		dst = append(encodeMark(dst, blocks[i].Cache, w.out), '}')
 	}
-	if len(dst) > begun {
-		w.dst = append(dst, ']')
-	}
+	dst = append(dst, ']')
+	w.dst = dst
 }
 
 // take collects a turn that is not the assistant's.
