@@ -36,6 +36,11 @@ func fell(status, kind string) string {
 	return "@status = " + status + "\nerror.type = " + quote(kind)
 }
 
+const (
+	searchUse    = `{"type":"server_tool_use","id":"srvtoolu_1","name":"web_search","input":{"query":"q"}}`
+	searchResult = `{"type":"web_search_tool_result","tool_use_id":"srvtoolu_1","content":[{"type":"web_search_result","title":"t","url":"https://u","encrypted_content":"e+/="}]}`
+)
+
 var answers = Group{"answers", "Answers", []Case{
 	{"shape", "An answer's shape", "the SDK cannot read it", []Leg{
 		{Runs: "A>O A>any-O A>cerebras A>zai A>minimax", Scenario: "say=Hello there", Got: `
@@ -75,7 +80,7 @@ var answers = Group{"answers", "Answers", []Case{
 	}},
 	{"unknown-ends", "A reason to end that is new", "a good answer becomes an error", []Leg{
 		{Runs: "A>any-O", Replies: saidOdd("brand_new"), Got: `stop_reason = "end_turn"
-			content[0].text = "Word"`, Plain: `@header.x-aimux-warnings ~ brand_new`},
+			content[0].text = "Word"`, Plain: `@header.x-aimux-warnings ~ brand_new`, Stream: `@text ~ : warning stop_reason`},
 		{Runs: "O>A", Replies: saidOddA("brand_new"), Got: `choices[0].finish_reason = "stop"
 			choices[0].message.content = "Word"`, Plain: `@header.x-aimux-warnings ~ brand_new`},
 		{Runs: "O>A", Replies: saidOddA("pause_turn"), Got: `choices[0].finish_reason = "stop"`, Plain: `@header.x-aimux-warnings ~ pause_turn`},
@@ -132,6 +137,40 @@ var answers = Group{"answers", "Answers", []Case{
 			choices[0].message.content present`},
 		{Runs: "A>A", Ask: `{"tools":[{"type":"web_search_20250305","name":"web_search"}]}`, Scenario: "server-tool+text", Got: `
 			content[*].type = ["server_tool_use","web_search_tool_result","text"]`},
+	}},
+	{"pause", "A turn that the provider pauses in", "half an answer is taken for a whole one", []Leg{
+		{Runs: "O>A O>any-A", Ask: `{"web_search_options":{}}`, Replies: []Reply{
+			{
+				Plain:  body(`[`+searchUse+`,`+searchResult+`,{"type":"text","text":"Half, "}]`, "pause_turn", ""),
+				Stream: message("pause_turn", block(0, searchUse), block(1, searchResult), textBlock(2, "Half, ")),
+			},
+			{
+				Plain:  body(`[{"type":"text","text":"and whole."}]`, "end_turn", ""),
+				Stream: message("end_turn", textBlock(0, "and whole.")),
+			},
+		}, Sent: `
+			@count = 2
+			messages[*].role = ["user","assistant"]
+			messages[1].content[*].type = ["server_tool_use","web_search_tool_result","text"]
+			messages[1].content[1] == ` + searchResult + `
+			tools len 1`, Got: `
+			choices[0].message.content = "Half, and whole."
+			choices[0].finish_reason = "stop"
+			usage.prompt_tokens = 22
+			usage.completion_tokens = 14`},
+		{Runs: "A>A A>any-A", Replies: []Reply{{
+			Plain:  body(`[{"type":"text","text":"Half"}]`, "pause_turn", ""),
+			Stream: message("pause_turn", textBlock(0, "Half")),
+		}}, Sent: `@count = 1`, Got: `stop_reason = "pause_turn"`},
+		{Runs: "O>A", Replies: []Reply{
+			{
+				Plain:  body(`[{"type":"text","text":"Half"}]`, "pause_turn", ""),
+				Stream: message("pause_turn", textBlock(0, "Half")),
+			},
+			{Status: 529, Plain: `{"type":"error","error":{"type":"overloaded_error","message":"busy"}}`},
+		}, Sent: `@count = 2`, Plain: `
+			@status = 503
+			error.message ~ busy`, Stream: `@error.error.message ~ busy`},
 	}},
 	{"citations", "Citations", "nobody can check what was said", []Leg{
 		{Runs: "O>A", Replies: []Reply{{

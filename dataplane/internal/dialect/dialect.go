@@ -79,6 +79,8 @@ type Progress struct {
 	Opened bool
 	// Spoken: what the client waits for has come, text, reasoning, a call or a proper end, so its 200 may be committed.
 	Spoken bool
+	// Paused: the provider waits to be asked for the rest, by Resume.
+	Paused bool
 	// Done: the provider's answer is complete and correct.
 	Done bool
 	// Fault is set when the provider's own words ended the answer: an error event, an error in a 200, garbage.
@@ -90,7 +92,9 @@ type Progress struct {
 	PlainText bool
 	// StopReason as the provider gave it.
 	StopReason string
-	Warnings   []Warning
+	// Warnings so far: of the request, and of the answer as it comes. WarningsDropped counts those that did not fit.
+	Warnings        []Warning
+	WarningsDropped int
 }
 
 // Dialect is one wire format, both ways. It knows no other. Safe for concurrent use.
@@ -177,6 +181,9 @@ type Reply interface {
 	// Onward says whether another answer can be written behind this one, which broke off, and how many bytes of text it would have to go on
 	// from. It never can where anything but text has been said, or where the Call did not ask to keep it.
 	Onward() (bytes int, ok bool)
+	// Resume appends the request that asks for the rest of an answer that has paused; sent is the one before it. false means that there is
+	// nothing to go on from, and that Progress has a Fault.
+	Resume(dst, sent []byte) ([]byte, bool)
 	// Progress is valid until the next call of any method.
 	Progress() *Progress
 	// ContentType of what is produced.

@@ -101,4 +101,6 @@ type Shape struct {
 	Legacy bool
 	// HideThinking: only signatures are shown.
 	HideThinking bool
+	// Lost is told what of the answer the client's format has no place for.
+	Lost func(path, reason string)
 }

@@ -44,10 +44,23 @@ func (m *machine) filter(dst []byte, e *Event) []byte {
 		}
 		m.thoughts.sign(e.Text)
 		return m.emit(dst, e)
-	case UsageNow, Started:
+	case UsageNow:
+		if m.pause.count > 0 {
+			e.Usage = e.Usage.plus(&m.pause.spent)
+		}
+		return m.emit(dst, e)
+	case Started:
 		return m.emit(dst, e)
 	}
 	dst = m.flushStops(m.endThought(dst))
+	switch {
+	case m.progress.Spoken && m.pause.resumable(e):
+		m.pause.due = true
+		return dst
+	case e.Kind == Ended && m.pause.due:
+		m.progress.Paused, m.over = true, true
+		return dst
+	}
 	switch e.Kind {
 	case Redacted:
 		m.thoughts.redacted(e.Text)

@@ -109,6 +109,12 @@ func FuzzReply(f *testing.F) {
 			r := s.reply(t, client, stream)
 			out := feed(r, s.input, size)
 			p := *r.Progress()
+			if p.Paused {
+				if _, ok := r.Resume(nil, []byte(asks(``))); ok == (r.Progress().Fault.Kind != fault.None) {
+					t.Fatalf("resumed %v and fault %v", ok, r.Progress().Fault)
+				}
+				return out, dialect.Progress{}
+			}
 			if p.Done == (p.Fault.Kind != fault.None) {
 				t.Fatalf("done %v and fault %v", p.Done, p.Fault)
 			}

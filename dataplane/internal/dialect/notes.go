@@ -45,16 +45,16 @@ func (n *Notes) Degrade(path, reason string) {
 	n.Mention(path, reason)
 }
 
-// Mention reports a loss that changes nothing in the answer, strict or not.
+// Mention reports a loss that changes nothing in the answer, or that is too late to be refused, strict or not.
 func (n *Notes) Mention(path, reason string) {
-	if len(n.Warnings) == warningsMax {
-		n.Dropped++
-		return
-	}
 	for _, w := range n.Warnings {
 		if w.Path == path && w.Reason == reason {
 			return
 		}
+	}
+	if len(n.Warnings) == warningsMax {
+		n.Dropped++
+		return
 	}
 	n.Warnings = append(n.Warnings, Warning{Path: path, Reason: reason})
 }

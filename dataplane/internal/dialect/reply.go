@@ -45,6 +45,9 @@ type machine struct {
 	names    Names
 	stops    stopper
 	voice    voice
+	pause    pause
+	notes    *Notes
+	told     int   // warnings that the client has been told, or will be by the head of its answer
 	seal     *seal // nil where the client gets the provider's own format, with the provider's own signatures or none
 	sealing  bool
 	thoughts thoughtLog
@@ -73,6 +76,7 @@ func (m *machine) begin(shape *Shape, c *Call) {
 	m.progress.PlainText = true
 	if m.client.Protocol() != m.server.Protocol() {
 		m.seal = newSeal(&m.t.key, m.who)
+		m.pause.resumer, _ = m.server.(Resumer)
 	}
 }
 
@@ -145,6 +149,7 @@ func (m *machine) frame(dst []byte, f *Frame) []byte {
 		}
 		return dst
 	}
+	m.pause.keep(f.Raw)
 	m.events = m.decoder.Event(m.events[:0], f)
 	if !m.pass {
 		return m.emitAll(dst)
@@ -201,7 +206,7 @@ func (m *machine) watch(e *Event) {
 	case Finish:
 		p.StopReason = string(e.Name)
 		if !m.pass && (e.Stop == StopUnknown || e.Stop == StopPause) {
-			p.Warnings = append(p.Warnings, Warning{Path: "stop_reason", Reason: "the client's format has no " + Clean(e.Name.Plain())})
+			m.lose("stop_reason", "the client's format has no "+Clean(e.Name.Plain()))
 		}
 	case Ended:
 		p.Done = true
@@ -209,6 +214,21 @@ func (m *machine) watch(e *Event) {
 	case Failed:
 		m.fail(e.Fault)
 	}
+}
+
+// lose notes what the client does not get of the answer.
+func (m *machine) lose(path, reason string) {
+	m.notes.Mention(path, reason)
+	m.progress.Warnings, m.progress.WarningsDropped = m.notes.Warnings, m.notes.Dropped
+}
+
+// tell says in a stream, as a comment, what has been lost since its head: a comment is the one thing that every client passes over.
+func (m *machine) tell(dst []byte) []byte {
+	for ; m.toStream && m.told < len(m.progress.Warnings); m.told++ {
+		w := &m.progress.Warnings[m.told]
+		dst = append(append(append(append(append(dst, ": warning "...), w.Path...), ": "...), w.Reason...), "\n\n"...)
+	}
+	return dst
 }
 
 func (m *machine) fail(f *fault.Fault) {
@@ -245,7 +265,8 @@ func (m *machine) emit(dst []byte, e *Event) []byte {
 		e = &Event{Kind: UsageNow, Usage: e.Usage.plus(&m.voice.spent)}
 	}
 	if m.folder == nil {
-		return m.encoder.Event(dst, e)
+		dst = m.tell(dst) // before the event, which may be the last
+		return m.tell(m.encoder.Event(dst, e))
 	}
 	m.scratch = m.encoder.Event(m.scratch[:0], e)
 	m.refold.Feed(m.scratch)

@@ -102,8 +102,10 @@ func (t *Translator) Prepare(dst []byte, c *Call) ([]byte, Reply, *Rejection) {
 	if !m.toStream {
 		shape.Usage, shape.Signatures = true, true
 	}
+	m.notes, shape.Lost = notes, m.lose
 	m.begin(&shape, c)
-	m.progress.Warnings = notes.Warnings
+	m.told = len(notes.Warnings)
+	m.progress.Warnings, m.progress.WarningsDropped = notes.Warnings, notes.Dropped
 	return dst, m, nil
 }
 

@@ -1,7 +1,9 @@
 package proxy
 
 import (
+	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,7 +24,7 @@ func (x *exchange) headers(t *try) {
 	if t != nil {
 		in.SetHeader("X-Aimux-Provider", t.place.target.ProviderID)
 		in.SetHeader("X-Aimux-Model", t.place.target.Model)
-		if warnings := x.warn(t.reply.Progress().Warnings); warnings != "" {
+		if warnings := warn(t.reply.Progress()); warnings != "" {
 			in.SetHeader("X-Aimux-Warnings", warnings)
 		}
 		if x.answerer == nil {
@@ -100,16 +102,14 @@ const (
 	warningsBytesMax = 1024
 )
 
-// warn keeps the warnings for the record and joins them for the header: one line of visible ASCII.
-func (x *exchange) warn(warnings []dialect.Warning) string {
-	if len(warnings) == 0 {
-		return ""
-	}
+// warn joins the warnings for the header: one line of visible ASCII.
+func warn(p *dialect.Progress) string {
 	var line strings.Builder
-	for _, w := range warnings {
-		text := visible(clip(w.Path+": "+w.Reason, warningBytesMax))
-		x.warnings = append(x.warnings, text)
+	more := p.WarningsDropped
+	for i := range p.Warnings {
+		text := warning(&p.Warnings[i])
 		if line.Len()+len(text) > warningsBytesMax {
+			more++
 			continue
 		}
 		if line.Len() > 0 {
@@ -117,7 +117,28 @@ func (x *exchange) warn(warnings []dialect.Warning) string {
 		}
 		line.WriteString(text)
 	}
+	if more > 0 {
+		fmt.Fprintf(&line, "; and %d more", more)
+	}
 	return line.String()
+}
+
+func warning(w *dialect.Warning) string { return visible(clip(w.Path+": "+w.Reason, warningBytesMax)) }
+
+// lost is what each of the answers that the client got, or of the last that it did not, has lost on the way: for the record.
+func (x *exchange) lost() (all []string) {
+	for i, t := range x.tries {
+		if t != x.answerer && !t.heard && (x.answerer != nil || i < len(x.tries)-1) {
+			continue
+		}
+		p := t.reply.Progress()
+		for i := range p.Warnings {
+			if text := warning(&p.Warnings[i]); !slices.Contains(all, text) {
+				all = append(all, text)
+			}
+		}
+	}
+	return all
 }
 
 func visible(text string) string {

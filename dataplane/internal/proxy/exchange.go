@@ -51,7 +51,6 @@ type exchange struct {
 	answerer  *try // whose bytes the client gets
 	status    int  // what the client is answered; set ahead of time where the fault's own would not do
 	fault     fault.Kind
-	warnings  []string
 	quiet     bool // the timer will not fire any more
 	onward    int  // how often a broken answer was to go on elsewhere
 
@@ -208,7 +207,7 @@ func (x *exchange) record(now time.Time) *outcome.Record {
 	r := &outcome.Record{
 		RequestID: x.id, TraceID: x.span.TraceID(), Caller: x.caller.Name, Team: x.caller.Team, Protocol: x.at.protocol, Model: clip(x.found.Ask.Model, 256),
 		Class: x.found.Ask.Class, Stream: x.found.Stream, Started: x.began, Duration: now.Sub(x.began), FirstByte: x.firstByte,
-		Status: x.status, Fault: x.fault, Reason: x.reason(), Warnings: x.warnings,
+		Status: x.status, Fault: x.fault, Reason: x.reason(), Warnings: x.lost(),
 	}
 	if x.table != nil {
 		r.Revision = x.table.Revision().Config

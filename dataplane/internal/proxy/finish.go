@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/aimux/aimux/shared/fault"
@@ -50,5 +51,5 @@ func (x *exchange) log(rec *outcome.Record) {
 	x.h.deps.Log.Info("request", "request_id", rec.RequestID, "trace_id", rec.TraceID, "caller", rec.Caller, "team", rec.Team, "protocol", rec.Protocol.String(), "model", rec.Model,
 		"class", rec.Class.String(), "stream", rec.Stream, "target", at, "reason", rec.Reason, "attempts", len(rec.Attempts), "status", rec.Status,
 		"fault", rec.Fault.String(), "ms", rec.Duration.Milliseconds(), "first_byte_ms", rec.FirstByte.Milliseconds(),
-		"input_tokens", rec.Usage.Input, "output_tokens", rec.Usage.Output)
+		"input_tokens", rec.Usage.Input, "output_tokens", rec.Usage.Output, "warnings", strings.Join(rec.Warnings, "; "))
 }

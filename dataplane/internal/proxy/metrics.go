@@ -29,7 +29,7 @@ type metrics struct {
 	overhead  *telemetry.Histogram
 	queue     *telemetry.Histogram
 
-	retries, failovers, hedges, hedgesWon, budget, panics, onward, onwardFailed *telemetry.Counter
+	retries, failovers, hedges, hedgesWon, budget, panics, onward, onwardFailed, resumed *telemetry.Counter
 
 	mu      sync.Mutex
 	targets map[string]*targetMetrics // :: target's key → its series; guarded by mu
@@ -86,6 +86,7 @@ func newMetrics(set *telemetry.Metrics) *metrics {
 	m.hedges = set.Counters("aimux_hedges_total", "Attempts made beside one whose first token was late.").With()
 	m.budget = set.Counters("aimux_retries_denied_total", "Retries that the budget did not allow.").With()
 	m.onward = set.Counters("aimux_continuations_total", "Streams of plain text that broke and went on at another provider.").With()
+	m.resumed = set.Counters("aimux_resumptions_total", "Answers that paused, and whose provider was asked for the rest.").With()
 	m.onwardFailed = set.Counters("aimux_continuations_failed_total", "Streams of plain text that broke and for which nobody was found to go on.").With()
 	m.panics = set.Counters("aimux_panics_total", "Requests that made the node panic.").With()
 	return m

@@ -51,6 +51,11 @@ func (x *exchange) pump(t *try) *fault.Fault {
 	buf := reads.Get().(*[32 << 10]byte)
 	defer reads.Put(buf)
 	for {
+		if t.paused {
+			if f := t.resume(); f != nil {
+				return f
+			}
+		}
 		n, err := t.response.Read(buf[:])
 		now := time.Now()
 		t.lastRead.Store(now.UnixNano())
@@ -60,7 +65,7 @@ func (x *exchange) pump(t *try) *fault.Fault {
 			return &fault.Fault{Kind: fault.Canceled, Message: "the client left"}
 		case f != nil:
 			return t.clean(f)
-		case err == nil:
+		case err == nil, t.paused:
 		case done:
 			return &fault.Fault{}
 		default:
@@ -83,6 +88,8 @@ func (x *exchange) pass(t *try, read []byte, end bool, now time.Time) (done, gon
 	case p.Fault.Kind != fault.None && !p.Done:
 		copied := p.Fault
 		f = &copied
+	case p.Paused:
+		t.paused = true
 	case end && !p.Done:
 		f = &fault.Fault{Kind: fault.Truncated, Message: "the stream ended before its end", Sent: true}
 	case p.Done && !t.lingering && !end:

@@ -38,6 +38,7 @@ type try struct {
 	body     *buffer
 	response *upstream.Response
 	streams  bool // upstream was asked for a stream
+	paused   bool // upstream waits to be asked for the rest
 	complete bool // the whole answer is in held
 	heard    bool // the client gets what it says
 	outcome  outcome.Attempt
@@ -127,7 +128,15 @@ func (x *exchange) start(t *try) {
 
 // run sends, and reads until the answer speaks, or for a plain client until it is complete: a provider that says no more than that it
 // begins, and then breaks, can still be exchanged. It returns nil when the client may have this answer, and only this one.
-func (t *try) run() (f *fault.Fault) {
+func (t *try) run() *fault.Fault {
+	if f := t.send(); f != nil {
+		return f
+	}
+	return t.listen()
+}
+
+// send sends the request, and receives the head of an answer or the whole of a refusal.
+func (t *try) send() *fault.Fault {
 	x := t.x
 	request := upstream.Request{
 		Method: "POST", URL: t.place.url, Body: t.body.bytes,
@@ -147,7 +156,25 @@ func (t *try) run() (f *fault.Fault) {
 	if response.Status < 200 || response.Status > 299 {
 		return t.refusal()
 	}
-	return t.listen()
+	return nil
+}
+
+// resume asks for the rest of an answer that has paused.
+func (t *try) resume() *fault.Fault {
+	x, rest := t.x, buffers.Get().(*buffer)
+	var ok bool
+	x.mu.Lock()
+	rest.bytes, ok = t.reply.Resume(rest.bytes, t.body.bytes)
+	x.mu.Unlock()
+	t.response.Close()
+	t.body.release()
+	t.body, t.response, t.paused = rest, nil, false
+	if !ok {
+		return &fault.Fault{Kind: fault.Garbage, Message: "the answer paused before it said anything", Sent: true}
+	}
+	x.h.metrics.resumed.Add(1)
+	t.lastRead.Store(time.Now().UnixNano())
+	return t.send()
 }
 
 // listen reads until the client may have the answer.
@@ -155,6 +182,11 @@ func (t *try) listen() *fault.Fault {
 	buf := reads.Get().(*[32 << 10]byte)
 	defer reads.Put(buf)
 	for {
+		if t.paused {
+			if f := t.resume(); f != nil {
+				return f
+			}
+		}
 		n, err := t.response.Read(buf[:])
 		now := time.Now()
 		t.lastRead.Store(now.UnixNano())
@@ -164,8 +196,9 @@ func (t *try) listen() *fault.Fault {
 			return t.clean(f)
 		case spoke && !t.x.claim(t):
 			return &fault.Fault{Kind: fault.Canceled, Message: "another provider was quicker"}
-		case t.complete:
+		case t.complete, t.paused && t.x.found.Stream:
 			return nil
+		case t.paused:
 		case err != nil:
 			return t.why(&fault.Fault{Kind: fault.Truncated, Message: "the connection broke in the middle of the answer", Sent: true})
 		case t.spoken && t.x.found.Stream:
@@ -199,6 +232,8 @@ func (t *try) take(read []byte, end bool, now time.Time) (spoke bool, f *fault.F
 	case p.Fault.Kind != fault.None:
 		copied := p.Fault
 		return spoke, &copied
+	case p.Paused:
+		t.paused = true
 	case end && !p.Done:
 		return spoke, &fault.Fault{Kind: fault.Truncated, Message: "the answer ended before its end", Sent: true}
 	case end, p.Done && !x.found.Stream:

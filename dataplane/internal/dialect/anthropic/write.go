@@ -65,6 +65,7 @@ func (e *encoder) Event(dst []byte, ev *dialect.Event) []byte {
 	case dialect.Ended:
 		return e.end(e.start(dst))
 	case dialect.Citation:
+		e.shape.Lost("choices[0].message.annotations", "the client's format has citations of its own kind only")
 		return dst
 	}
 	dst = e.start(dst)

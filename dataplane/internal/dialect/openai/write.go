@@ -201,7 +201,8 @@ func (e *encoder) callStart(dst []byte, ev *dialect.Event) []byte {
 		return dst
 	case e.shape.Legacy:
 		if n > 0 {
-			return dst // the old format has room for one call
+			e.shape.Lost("content", "the old format has room for one call")
+			return dst
 		}
 		dst = append(e.open(dst), `"function_call":{`...)
 		dst = dialect.TextField(dst, "name", ev.Name)
