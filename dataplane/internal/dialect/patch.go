@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/aimux/aimux/dataplane/internal/analyze"
+	"github.com/aimux/aimux/shared/route"
 )
 
 // Patcher changes single values of a body and leaves every other byte as it is. It is how a request passes to a provider that
@@ -25,6 +26,8 @@ type Patcher struct {
 	OwnUsage bool
 	// Thought and EmptyText: the history may hold thinking, and blocks of text without any. Where neither is, nobody need look for it.
 	Thought, EmptyText bool
+	// Asks is what the request may ask a provider to do; all, where it has not been analyzed.
+	Asks route.Capability
 
 	lead    []byte // white space in front
 	members []member
@@ -55,11 +58,12 @@ func NewPatcher(body Value, found *analyze.Result, notes *Notes) *Patcher {
 			at := span{keyAt: m.Key.Start, keyEnd: m.Key.End, start: m.Value.Start, end: m.Value.End}.back(len(p.lead))
 			p.members = append(p.members, member{span: at, key: body.key(at)})
 		}
-		if p.Thought, p.EmptyText = found.Thought, found.EmptyText; len(p.members) > 0 {
+		p.Thought, p.EmptyText, p.Asks = found.Thought, found.EmptyText, found.Ask.Needs|found.Ask.Wants
+		if len(p.members) > 0 {
 			return p
 		}
 	}
-	p.Thought, p.EmptyText = true, true
+	p.Thought, p.EmptyText, p.Asks = true, true, ^route.Capability(0)
 	for i, at := body.member(1); i > 0; i, at = body.member(i) {
 		p.members = append(p.members, member{span: at, key: body.key(at)})
 	}

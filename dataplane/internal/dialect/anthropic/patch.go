@@ -52,6 +52,9 @@ func serverSide(tool dialect.Value) route.Capability {
 
 // patchTools leaves out tools that the provider is known not to run, if the request still makes sense without.
 func patchTools(p *dialect.Patcher, out *dialect.Outbound) {
+	if ran := p.Asks & (route.WebSearch | route.WebFetch | route.CodeExec | route.MCP); ran&^(out.Target.Has|out.Target.Unknown) == 0 {
+		return
+	}
 	tools := p.Get("tools")
 	choice := p.Get("tool_choice").Get("type").Plain()
 	free := choice != "any" && choice != "tool"
