@@ -13,6 +13,7 @@
 //	                            ▼               │ callbacks on the bus's own goroutines: config, health, suspicions, explain
 //	control plane ◄──────── bus ┴───────────────┘
 //
+//	+ 1 reader per request that takes more than a moment: it notices that the client leaves
 //	+ 1 plugin host: compiles the operator's module, if there is one, and keeps instances of it ready
 //	+ 1 door: fetches the keys of trusted issuers, + 1 per issuer while it does
 //	+ 1 that writes down what callers used, and sends it until it is kept

@@ -32,41 +32,43 @@ const (
 // buffers saves an allocation of the body's size per request.
 var buffers = sync.Pool{New: func() any { return &buffer{bytes: make([]byte, 0, bufferBytesMin)} }}
 
-// read fills x.body. On refusal x.body stays as far as it came and is released with the exchange.
-func (b *bodies) read(x *exchange) *Refusal {
-	length := x.r.ContentLength
+// intake is one body on its way in.
+type intake struct {
+	from   *content
+	buffer *buffer
+	taken  int64 // bytes of the common budget that the buffer holds
+	begun  time.Time
+}
+
+// read takes the whole body. On refusal the intake stays as far as it came; it must be released in any case.
+func (b *bodies) read(in *intake) *Refusal {
+	length := in.from.length
 	if length > b.config.BodyBytesMax {
 		return b.refuseLarge()
 	}
-	x.body = buffers.Get().(*buffer)
-	if length == 0 {
-		return nil
-	}
-	// One byte more than announced, so that the end is seen without growing.
-	if refusal := b.grow(x, int(min(max(length+1, bufferBytesMin), 1<<20))); refusal != nil {
+	in.buffer = buffers.Get().(*buffer)
+	// What is announced is made room for as it comes: a client may announce what it never sends.
+	if refusal := b.grow(in, int(min(max(length, bufferBytesMin), 1<<20))); refusal != nil {
 		return refusal
 	}
-	defer func() { _ = x.control.SetReadDeadline(time.Time{}) }()
-	return b.fill(x)
-}
-
-func (b *bodies) fill(x *exchange) *Refusal {
-	buf := x.body
 	for {
-		if len(buf.bytes) == cap(buf.bytes) {
-			if refusal := b.grow(x, 2*cap(buf.bytes)); refusal != nil {
+		buf := in.buffer
+		if len(buf.bytes) == cap(buf.bytes) && !in.from.over() {
+			if refusal := b.grow(in, 2*cap(buf.bytes)); refusal != nil {
 				return refusal
 			}
 		}
-		// The moment at which the client falls below the rate.
-		earned := time.Duration(int64(len(buf.bytes)) * int64(time.Second) / b.config.BodyBytesPerSec)
-		_ = x.control.SetReadDeadline(x.begun.Add(b.config.BodyGrace + earned)) // an engine without deadlines has none to miss
-		n, err := x.r.Body.Read(buf.bytes[len(buf.bytes):cap(buf.bytes)])
+		if !in.from.ready() {
+			// The moment at which the client falls below the rate.
+			earned := time.Duration(int64(len(buf.bytes)) * int64(time.Second) / b.config.BodyBytesPerSec)
+			in.from.conn.until(in.begun.Add(b.config.BodyGrace + earned))
+		}
+		n, err := in.from.Read(buf.bytes[len(buf.bytes):cap(buf.bytes)])
 		buf.bytes = buf.bytes[:len(buf.bytes)+n]
 		if int64(len(buf.bytes)) > b.config.BodyBytesMax {
 			return b.refuseLarge()
 		}
-		if err == io.EOF {
+		if err == io.EOF { //nolint:errorlint // a Reader's end is this very value
 			return nil
 		}
 		if err != nil {
@@ -76,29 +78,30 @@ func (b *bodies) fill(x *exchange) *Refusal {
 }
 
 // grow makes room for size bytes, if the common budget allows.
-func (b *bodies) grow(x *exchange, size int) *Refusal {
-	if have := cap(x.body.bytes); size > have || x.taken == 0 {
+func (b *bodies) grow(in *intake, size int) *Refusal {
+	if have := cap(in.buffer.bytes); size > have || in.taken == 0 {
 		size = max(size, have)
-		more := int64(size) - x.taken
+		more := int64(size) - in.taken
 		if b.held.Add(more) > b.config.BuffersBytesMax {
 			b.held.Add(-more)
 			b.full.Add(1)
 			return &Refusal{Status: http.StatusServiceUnavailable, Reason: fmt.Sprintf("the bodies of running requests fill the %d bytes set aside for them; try again shortly", b.config.BuffersBytesMax)}
 		}
-		x.taken = int64(size)
+		in.taken = int64(size)
 		if size > have {
-			x.body.bytes = append(make([]byte, 0, size), x.body.bytes...)
+			in.buffer.bytes = append(make([]byte, 0, size), in.buffer.bytes...)
 		}
 	}
 	return nil
 }
 
-func (b *bodies) release(buf *buffer, taken int64) {
-	b.held.Add(-taken)
-	if buf != nil && cap(buf.bytes) <= bufferBytesKept {
+func (b *bodies) release(in *intake) {
+	b.held.Add(-in.taken)
+	if buf := in.buffer; buf != nil && cap(buf.bytes) <= bufferBytesKept {
 		buf.bytes = buf.bytes[:0]
 		buffers.Put(buf)
 	}
+	*in = intake{}
 }
 
 func (b *bodies) refuseLarge() *Refusal {
@@ -111,6 +114,9 @@ func (b *bodies) refuseBroken(err error) *Refusal {
 		b.tooSlow.Add(1)
 		return &Refusal{Status: http.StatusRequestTimeout, Reason: fmt.Sprintf("the body came slower than %d bytes a second", b.config.BodyBytesPerSec)}
 	}
-	// A chunked body that is not well formed, or a client that left half-way. Both are told; the second will not hear it.
-	return &Refusal{Status: http.StatusBadRequest, Reason: "the body could not be read to its end", Gone: errors.Is(err, io.ErrUnexpectedEOF)}
+	if errors.Is(err, errChunk) {
+		return &Refusal{Status: http.StatusBadRequest, Reason: "the body could not be read to its end: " + errChunk.Error()}
+	}
+	// A client that left half-way: it will not hear it.
+	return &Refusal{Status: http.StatusBadRequest, Reason: "the body could not be read to its end", Gone: true}
 }

@@ -116,6 +116,7 @@ type Server interface {
 // Stats are a Server's figures: gauges of now and counters since its start.
 type Stats struct {
 	Connections, BufferBytes                int64
-	Accepted, Refused, HeadsRefused         uint64
+	Accepted, Refused                       uint64
+	HeadsRefused, HeadsTooSlow              uint64
 	BodiesTooLarge, BodiesTooSlow, BodyFull uint64
 }
