@@ -9,7 +9,7 @@ SEED     ?= 101
 DURATION ?= 10s
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test check lint fmt generate checkgenerate arch unit e2e chaos bench fuzz sim plugin train accuracy conformance cluster cluster-down tidy clean
+.PHONY: help build run test check lint fmt generate checkgenerate arch unit rules e2e chaos bench fuzz sim plugin train accuracy conformance cluster cluster-down tidy clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,10 +25,14 @@ run: ## start everything in one process: data on 127.0.0.1:8080, admin on 127.0.
 
 test: check ## everything: lint, generated code, unit tests, end to end; installs what it needs
 
-check: lint checkgenerate unit e2e
+check: lint checkgenerate rules unit e2e
 
 unit: compiler ## tests of every package but e2e, with the race detector
 	$(GO) test -race -timeout 15m $(filter-out ./e2e/...,$(PACKAGES))
+
+rules: ## check Prometheus's configuration and play the cases of its rules
+	@deploy/install.sh prometheus promtool
+	cd deploy/prometheus && promtool check rules rules.yml && promtool check config prometheus.yml && promtool test rules rules_test.yml
 
 e2e: build compiler $(BIN)/nats-server $(BIN)/otelcol servers ## tests from the street, against one process and against many
 	$(GO) test -race -short -timeout 30m ./e2e/...
@@ -93,7 +97,7 @@ compiler: # the race detector needs one
 	@deploy/install.sh cc
 
 servers:
-	@deploy/install.sh redis-server curl
+	@deploy/install.sh redis-server curl prometheus promtool
 
 $(BIN)/buf: deploy/tools/buf/go.sum
 	@mkdir -p $(BIN)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what tests need from the system's packages, and only what is missing: deploy/install.sh PROGRAM…
-# Knows the programs cc, curl, redis-server, npm and chromium, and the package managers apt-get, dnf, apk and brew.
+# Knows the programs cc, curl, redis-server, npm, chromium, prometheus and promtool, and the package managers apt-get, dnf, apk and brew.
 set -euo pipefail
 
 missing=()
@@ -28,6 +28,7 @@ packages() {
     *:redis-server) echo redis ;;
     brew:npm) echo node ;;
     *:npm) echo nodejs npm ;;
+    *:promtool) echo prometheus ;;
     apt-get:chromium) echo chromium fonts-dejavu-core ;;
     *) echo "$1" ;;
   esac
