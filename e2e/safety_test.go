@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	adminv1 "github.com/aimux/aimux/proto/gen/aimux/admin/v1"
 )
 
 // ability is what a request may need, as bits.
@@ -51,7 +53,7 @@ var motley = []struct {
 }
 
 // TestNoRequestReachesAProviderThatCannot sends 10,000 random requests of both dialects, while providers of different abilities fail in
-// different ways, and looks at what each provider received: never a request, on whatever attempt, that needs what the provider cannot do. Over any ten
+// different ways and the balancer changes, and looks at what each provider received: never a request, on whatever attempt, that needs what the provider cannot do. Over any ten
 // seconds retries stay within a tenth of the requests, and hedges within a twentieth.
 func TestNoRequestReachesAProviderThatCannot(t *testing.T) {
 	if testing.Short() {
@@ -80,7 +82,12 @@ func TestNoRequestReachesAProviderThatCannot(t *testing.T) {
 		}
 	}
 	budget := house.watchBudget(t)
-	served := house.flood(t, requests, 24)
+	served, balancers := 0, []string{"adaptive", "round_robin", "weighted", "least_connections"}
+	for i, balancer := range balancers {
+		house.reroute(t, func(r *adminv1.Routing) { r.LoadBalancer = balancer })
+		part := requests / len(balancers)
+		served += house.flood(t, i*part, part, 24)
+	}
 	budget.stop()
 
 	attempts, seen := 0, map[string]bool{}
@@ -97,13 +104,45 @@ func TestNoRequestReachesAProviderThatCannot(t *testing.T) {
 			seen[id] = true
 		}
 	}
-	if len(seen) != len(motley) {
+	if len(seen) != len(motley) { // in turn, everybody is asked, however slow it once was
 		t.Errorf("only %v took part", slices.Sorted(maps.Keys(seen)))
 	}
 	t.Logf("%d requests, %d attempts, %d served, most retries in 10 s %.1f %%, most hedges %.1f %%", requests, attempts, served, 100*budget.retries, 100*budget.hedges)
 	if served < requests*95/100 {
 		t.Errorf("only %d of %d requests were served", served, requests)
 	}
+}
+
+// TestHedgesStayWithinTheirShare has both providers keep three first tokens in ten back for seconds, so that far more hedges are wanted than there
+// may be: over any ten seconds they stay within a twentieth of the requests, and all requests are answered.
+func TestHedgesStayWithinTheirShare(t *testing.T) {
+	providers := map[string]any{}
+	for _, id := range []string{"a", "b"} {
+		settings := serves(compatible("openai"), "text")
+		settings["max_failures"], settings["avg_response_time_ms"] = 1000, 20
+		providers[id] = settings
+	}
+	house := openRouted(t, Forms[0], map[string]any{"load_balancer": "round_robin"}, providers)
+	for id := range providers {
+		if err := house.Upstream[id].Behave("first=4s&share=0.3"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	budget := house.watchBudget(t)
+	load := house.keepAsking(t, 40)
+	eventually(t, "the run goes on", func() error {
+		if done := load.done(); done < 300 {
+			return fmt.Errorf("%d requests", done)
+		}
+		return nil
+	})
+	load.stop()
+	budget.stop()
+	figures := house.counters(t)
+	if figures["aimux_hedges_total"] < 2 || figures["aimux_hedges_denied_total"] == 0 {
+		t.Errorf("%v hedges, and %v denied", figures["aimux_hedges_total"], figures["aimux_hedges_denied_total"])
+	}
+	t.Logf("%d requests, %v hedges, %v denied", load.done(), figures["aimux_hedges_total"], figures["aimux_hedges_denied_total"])
 }
 
 func names(set ability) []string {
@@ -116,8 +155,8 @@ func names(set ability) []string {
 	return list
 }
 
-// flood sends random requests, so many at a time, and counts those that were served.
-func (h *House) flood(t *testing.T, requests, atOnce int) (served int) {
+// flood sends random requests of seeds from one on, so many at a time, and counts those that were served.
+func (h *House) flood(t *testing.T, from, requests, atOnce int) (served int) {
 	t.Helper()
 	type outcome struct {
 		ok      bool
@@ -137,7 +176,7 @@ func (h *House) flood(t *testing.T, requests, atOnce int) (served int) {
 	}
 	go func() {
 		for seed := range uint64(requests) {
-			work <- seed
+			work <- uint64(from) + seed
 		}
 		close(work)
 		all.Wait()

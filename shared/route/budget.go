@@ -5,11 +5,33 @@ import "time"
 // BudgetWindow is the time over which a budget holds.
 const BudgetWindow = 10 * time.Second
 
-// What a budget always grants in a window, however few the requests: without it a quiet node could not fail over at all.
+// A share of few requests is less than one: a tenth of three would leave a lone request to the first provider that fails it. So whatever
+// the share, a cluster is always granted so many extra attempts in a window, far too few to hurt anybody, and its nodes divide them. A node's part is never
+// less than one request needs to be answered: two retries, or one hedge.
+//
+// A node grants an attempt only while those of the last 10 seconds are within the share of the requests of the same 10 seconds, or within its part. So from
+// 100 requests on in 10 seconds a node's retries are within 10 %, and from 40 on its hedges within 5 %. All nodes together begin, in any 10 seconds, at
+// most the share of the requests that they have had since 10 seconds before, and max(RetriesLeast, 2 × nodes) retries or max(HedgesLeast, nodes) hedges.
 const (
 	RetriesLeast = 10
 	HedgesLeast  = 2
+
+	retriesNeeded = 2
+	hedgesNeeded  = 1
 )
+
+// RetryBudget is one node's of so many; share from 0 to 1.
+func RetryBudget(share float64, nodes int) Budget {
+	return NewBudget(share, max(RetriesLeast/max(nodes, 1), retriesNeeded))
+}
+
+// HedgeBudget is one node's of so many; share from 0 to 1.
+func HedgeBudget(share float64, nodes int) Budget {
+	return NewBudget(share, max(HedgesLeast/max(nodes, 1), hedgesNeeded))
+}
+
+// Follow takes over another budget's terms; what was granted stays granted.
+func (b *Budget) Follow(terms Budget) { b.share, b.least = terms.share, terms.least }
 
 // slots of a window: 100 ms each, and one more for the slot that is passing out.
 const (

@@ -113,6 +113,8 @@ func (w *walker) whyPicked(c Candidate) string {
 		return with("standing back for its weight", health.Reason)
 	case c.Pinned():
 		return "pinned by policy"
+	case c.key>>orderShift&orderMask == 0:
+		return "not measured yet"
 	case c.rank()&byLooseName != 0:
 		return "serves the model by pattern"
 	default:

@@ -77,6 +77,8 @@ type row struct {
 	order        Order
 	state        State
 	fallback     bool
+	// measured: the cluster knows how long its first token takes, and does not only guess.
+	measured bool
 	// well: healthy, at full weight, nothing ordered. Nearly always; then much need not be looked at.
 	well bool
 }
@@ -136,7 +138,7 @@ func loadOf(p *Provider, nodes int) float32 {
 func (r *row) stands(h *Health) {
 	r.state = h.State
 	if h.FirstToken > 0 {
-		r.firstUs = float32(h.FirstToken.Microseconds())
+		r.firstUs, r.measured = float32(h.FirstToken.Microseconds()), true
 	}
 	if h.PerToken > 0 {
 		r.tokenUs = float32(h.PerToken.Microseconds())

@@ -262,6 +262,8 @@ func (w *walker) candidate(h hop, r *row, live *Live, by stage) Candidate {
 	order := ordered(score)
 	if w.balancer != Adaptive {
 		order = w.order(h.target, r, live, score)
+	} else if live.SuccessPPM == 0 && w.untried(h.target, r, live) {
+		order = 0
 	}
 	key := uint64(rank)<<rankShift | order&orderMask<<orderShift | uint64(h.target)
 	return Candidate{key: key, Target: h.target, Score: score}
@@ -313,8 +315,18 @@ func (w *walker) aside(target int32, rank uint16) bool {
 	return chance(w.dice^asideDice, target) >= w.t.rows[target].weight
 }
 
+// untried sends a target that neither this node nor the cluster has ever measured a request now and then, as long as none is under way: what is
+// guessed of it may be so much worse than what is measured of others that it would never get one.
+func (w *walker) untried(target int32, r *row, live *Live) bool {
+	return live.FirstTokenUs == 0 && live.InFlight == 0 && !r.measured && w.home < 0 && chance(w.dice^untriedDice, target) < untriedShare
+}
+
+// untriedShare of the requests that a target could serve goes to it until it has been measured once.
+const untriedShare = 1.0 / 8
+
 // Different dice of one throw.
 const (
+	untriedDice = 0x1f83_d9ab_fb41_bd6b
 	trickleDice = 0x5bf0_3635_d1a2_9c11
 	asideDice   = 0xc2b2_ae3d_27d4_eb4f
 )

@@ -221,21 +221,83 @@ func TestBudgetHoldsOverAnyWindow(t *testing.T) {
 					continue
 				}
 				extras = append(extras, at)
-				window := func(list []int64) (n int) {
-					for _, when := range list {
-						if when > at-BudgetWindow.Milliseconds() {
-							n++
-						}
-					}
-					return n
-				}
-				got, of := window(extras), window(requests)
+				got, of := within(extras, at), within(requests, at)
 				if allowed := share * float64(of); float64(got) > max(allowed, float64(least)) || share == 0 {
 					t.Fatalf("%d extra attempts for %d requests in 10 s; share %v, least %d", got, of, share, least)
 				}
 			}
 		}
 	})
+}
+
+// Whatever the traffic of each node, and however they come and go, the nodes together keep to what is promised of the cluster; and a node
+// alone never leaves one request without its failover.
+func TestBudgetsOfACluster(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		nodes := rapid.IntRange(1, 12).Draw(t, "nodes")
+		retries, hedges := make([]Budget, nodes), make([]Budget, nodes)
+		for i := range nodes {
+			retries[i], hedges[i] = RetryBudget(0.1, nodes), HedgeBudget(0.05, nodes)
+		}
+		var requests, retried, hedged []int64
+		at := int64(1 << 40)
+		for range rapid.IntRange(1, 200).Draw(t, "steps") {
+			at += rapid.SampledFrom([]int64{0, 1, 40, 100, 500, 3000, 9950, 10_050}).Draw(t, "pause")
+			i := rapid.IntRange(0, nodes-1).Draw(t, "node")
+			for range rapid.SampledFrom([]int{1, 1, 2, 50}).Draw(t, "requests") {
+				retries[i].Request(at)
+				hedges[i].Request(at)
+				requests = append(requests, at)
+			}
+			for range rapid.IntRange(0, 6).Draw(t, "failures") {
+				if retries[i].Spend(at) {
+					retried = append(retried, at)
+				}
+				if hedges[i].Spend(at) {
+					hedged = append(hedged, at)
+				}
+			}
+			of := float64(within(requests, at) + within(requests, at-BudgetWindow.Milliseconds()))
+			if got := within(retried, at); float64(got) > 0.1*of+float64(max(RetriesLeast, 2*nodes)) {
+				t.Fatalf("%d retries in 10 s, for %v requests in 20 s at %d nodes", got, of, nodes)
+			}
+			if got := within(hedged, at); float64(got) > 0.05*of+float64(max(HedgesLeast, nodes)) {
+				t.Fatalf("%d hedges in 10 s, for %v requests in 20 s at %d nodes", got, of, nodes)
+			}
+		}
+		quiet := RetryBudget(0.1, nodes)
+		quiet.Request(at)
+		for range 2 {
+			if !quiet.Spend(at) {
+				t.Fatalf("a lone request at one of %d nodes is not tried again twice", nodes)
+			}
+		}
+	})
+}
+
+// within counts what lies in the window that ends at a moment.
+func within(list []int64, at int64) (n int) {
+	for _, when := range list {
+		if when > at-BudgetWindow.Milliseconds() && when <= at {
+			n++
+		}
+	}
+	return n
+}
+
+// New terms forget nothing of what was granted.
+func TestBudgetFollows(t *testing.T) {
+	b := RetryBudget(0.1, 1)
+	for b.Spend(1000) {
+	}
+	for nodes := 9; nodes > 0; nodes-- {
+		if b.Follow(RetryBudget(0.2, nodes)); b.Spend(1000) {
+			t.Fatalf("one more for %d nodes", nodes)
+		}
+	}
+	if b.Spend(1000 + BudgetWindow.Milliseconds() + 200); !b.Spend(1000 + BudgetWindow.Milliseconds() + 200) {
+		t.Error("nothing ever again")
+	}
 }
 
 func TestBudgetGrantsWhatIsDue(t *testing.T) {

@@ -185,3 +185,37 @@ func TestAPickAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations for %d candidates, want none for 50", got, len(chain))
 	}
 }
+
+// A target that nobody has measured is guessed to be slow, and still gets a request now and then until it has been measured.
+func TestTheUntriedAreTried(t *testing.T) {
+	cfg := &tablev1.Config{Policy: &tablev1.Policy{}}
+	for _, id := range []string{"known", "new"} {
+		cfg.Providers = append(cfg.Providers, &tablev1.Provider{
+			Id: id, Kind: "k", Protocol: "anthropic", Enabled: true, Models: []*tablev1.Model{{Id: "m", Has: uint64(Streaming)}},
+		})
+	}
+	plain := table(t, cfg)
+	measured := plain.WithHealth(&tablev1.Health{Header: &tablev1.Header{}, Targets: []*tablev1.TargetHealth{{Provider: "new", Model: "m", FirstTokenMs: 900}}})
+	for _, row := range []struct {
+		name        string
+		table       *Table
+		live        Live
+		least, most int
+	}{
+		{"nobody knows it", plain, Live{}, 50, 250},
+		{"its first request is under way", plain, Live{InFlight: 1}, 0, 0},
+		{"this node has tried it", plain, Live{SuccessPPM: 1}, 0, 0},
+		{"the cluster knows it", measured, Live{}, 0, 0},
+	} {
+		n := newNode(row.table, map[string]Live{"known/m": {FirstTokenUs: 2000, SuccessPPM: ppm}, "new/m": row.live})
+		first := 0
+		for i := range int32(1000) {
+			if chain, _ := row.table.Pick(nil, chat("m"), n, "n", now, dice(7, i)); row.table.Target(int(chain[0].Target)).ProviderID == "new" {
+				first++
+			}
+		}
+		if first < row.least || first > row.most {
+			t.Errorf("%s: %d of 1000 requests", row.name, first)
+		}
+	}
+}

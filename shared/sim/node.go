@@ -45,7 +45,7 @@ type gateway struct {
 }
 
 func newGateway(s *sim, seed uint64) *gateway {
-	g := &gateway{sim: s, signs: make([]sign, len(vendors)), retries: route.NewBudget(0.10, route.RetriesLeast), hedges: route.NewBudget(0.05, route.HedgesLeast)}
+	g := &gateway{sim: s, signs: make([]sign, len(vendors)), retries: route.RetryBudget(0.10, nodes), hedges: route.HedgeBudget(0.05, nodes)}
 	for i := range g.signs {
 		g.signs[i].success, g.signs[i].firstUs = 1, vendors[i].idleMs*1000
 		g.signs[i].breaker = circuit.New(circuit.Params{}, seed*1000+uint64(i))

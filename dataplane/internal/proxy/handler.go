@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -80,12 +79,7 @@ type Handler struct {
 	// inFlight requests, pages not counted.
 	inFlight atomic.Int64
 	draining atomic.Bool
-
-	budgets struct {
-		sync.Mutex
-		retries, hedges route.Budget
-		policy          *route.Policy // whose shares they have
-	}
+	budgets  budgets
 }
 
 // New makes a Handler.
@@ -237,29 +231,4 @@ func (x *exchange) survive() {
 		x.fail(&fault.Fault{Kind: fault.Internal, Message: "the gateway made a mistake; its log says which"})
 		x.in.Hangup()
 	}
-}
-
-// request counts a request towards the budgets, which follow the policy's shares.
-func (h *Handler) request(p *route.Policy, nowMs int64) {
-	b := &h.budgets
-	b.Lock()
-	defer b.Unlock()
-	if b.policy == nil || b.policy.RetryShare != p.RetryShare || b.policy.HedgeShare != p.HedgeShare {
-		b.retries, b.hedges = route.NewBudget(p.RetryShare, route.RetriesLeast), route.NewBudget(p.HedgeShare, route.HedgesLeast)
-	}
-	b.policy = p
-	b.retries.Request(nowMs)
-	b.hedges.Request(nowMs)
-}
-
-func (h *Handler) spendRetry() bool {
-	h.budgets.Lock()
-	defer h.budgets.Unlock()
-	return h.budgets.retries.Spend(time.Now().UnixMilli())
-}
-
-func (h *Handler) spendHedge() bool {
-	h.budgets.Lock()
-	defer h.budgets.Unlock()
-	return h.budgets.hedges.Spend(time.Now().UnixMilli())
 }

@@ -30,6 +30,7 @@ type metrics struct {
 	queue     *telemetry.Histogram
 
 	retries, failovers, hedges, hedgesWon, budget, panics, onward, onwardFailed, resumed *telemetry.Counter
+	hedgesDenied                                                                         *telemetry.Counter
 
 	mu      sync.Mutex
 	targets map[string]*targetMetrics // :: target's key → its series; guarded by mu
@@ -84,6 +85,7 @@ func newMetrics(set *telemetry.Metrics) *metrics {
 	m.hedgesWon = set.Counters("aimux_hedges_won_total", "Requests answered by their hedge.").With()
 	m.retries = set.Counters("aimux_retries_total", "Attempts made because an earlier one of the same request had failed.").With()
 	m.hedges = set.Counters("aimux_hedges_total", "Attempts made beside one whose first token was late.").With()
+	m.hedgesDenied = set.Counters("aimux_hedges_denied_total", "Hedges that the budget did not allow.").With()
 	m.budget = set.Counters("aimux_retries_denied_total", "Retries that the budget did not allow.").With()
 	m.onward = set.Counters("aimux_continuations_total", "Streams of plain text that broke and went on at another provider.").With()
 	m.resumed = set.Counters("aimux_resumptions_total", "Answers that paused, and whose provider was asked for the rest.").With()

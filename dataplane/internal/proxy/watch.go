@@ -147,7 +147,11 @@ func (x *exchange) overdue(t *try, now time.Time) {
 		t.place.metrics.overdue.Add(1)
 	}
 	more := x.next < len(x.chain) && worthHedging(x.chain[x.next])
-	if x.hedging != nil || x.hedged != nil || x.winner != nil || x.committed || !more || len(x.tries) >= x.triesMax() || !x.h.spendHedge() {
+	if x.hedging != nil || x.hedged != nil || x.winner != nil || x.committed || !more || len(x.tries) >= x.triesMax() {
+		return
+	}
+	if !x.h.budgets.hedge() {
+		x.h.metrics.hedgesDenied.Add(1)
 		return
 	}
 	x.h.metrics.hedges.Add(1)
