@@ -387,8 +387,8 @@ func (l *loop) show(now time.Time) {
 		lines = append(lines, "bus: not connected; nodes serve from their last table")
 	}
 	l.board.show(&admin.View{
-		Revision: l.asked.revision, Document: l.asked.document, Config: l.config(now), Health: l.health(now),
-		Nodes: l.roster.list(now, l.decision.Health.GetOutliers()), Convergence: l.roster.convergence(now), Usage: l.usage.list(),
+		Revision: l.asked.revision, Document: l.asked.document, Config: l.config(now), Health: l.health(now), Transitions: l.fleet.Transitions(),
+		Nodes: l.roster.list(now, l.decision.Health), Convergence: l.roster.convergence(now), Usage: l.usage.list(),
 		Leading: l.led, Leader: l.lead.Leader(), Trouble: lines,
 	})
 	l.showPause = 4 * time.Since(now)

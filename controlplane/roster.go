@@ -82,14 +82,18 @@ func (r *roster) forget(now time.Time) {
 func (r *roster) live(now time.Time, m *member) bool { return now.Sub(m.heard) < nodeSilence }
 
 // list is all nodes in the order of their names.
-func (r *roster) list(now time.Time, outliers []string) []*adminv1.NodeEntry {
+func (r *roster) list(now time.Time, health *tablev1.Health) []*adminv1.NodeEntry {
 	all := make([]*adminv1.NodeEntry, 0, len(r.nodes))
 	for _, name := range slices.Sorted(maps.Keys(r.nodes)) {
 		m := r.nodes[name]
-		all = append(all, &adminv1.NodeEntry{
+		one := &adminv1.NodeEntry{
 			Heartbeat: m.beat, Live: r.live(now, m), LastHeardUnixMs: m.heard.UnixMilli(),
-			Drift: r.drift(m.beat.GetApplied().GetConfigRevision()), Outlier: slices.Contains(outliers, name),
-		})
+			Drift: r.drift(m.beat.GetApplied().GetConfigRevision()),
+		}
+		if i := slices.Index(health.GetOutliers(), name); i >= 0 {
+			one.Outlier, one.OutlierReason = true, health.GetOutlierReasons()[i]
+		}
+		all = append(all, one)
 	}
 	return all
 }

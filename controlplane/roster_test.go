@@ -36,7 +36,7 @@ func TestConvergenceIsFromPublishingToTheLastAck(t *testing.T) {
 			t.Errorf("%s, want %s", got, want)
 		}
 	}
-	if nodes := r.list(at(30), []string{"b"}); nodes[0].GetDrift() != 1 || nodes[1].GetDrift() != 0 || nodes[0].GetOutlier() || !nodes[1].GetOutlier() {
+	if nodes := r.list(at(30), &tablev1.Health{Outliers: []string{"b"}, OutlierReasons: []string{"odd"}}); nodes[0].GetDrift() != 1 || nodes[1].GetDrift() != 0 || nodes[0].GetOutlier() || !nodes[1].GetOutlier() {
 		t.Errorf("%v", nodes)
 	}
 }

@@ -192,7 +192,7 @@ func build(ctx context.Context, cfg Config, deps Deps, listener net.Listener) (*
 		path = filepath.Join(cfg.Data, "table")
 	}
 	n.keeper = keeper.New(keeper.Deps[*proxy.Desk]{
-		Bus: n.keeperBus(), Path: path, Key: cfg.ClusterKey, Warm: n.warm, Changed: n.tableChanged, Deposed: n.reporter.Beat, Log: deps.Log, Now: time.Now,
+		Node: cfg.ID, Bus: n.keeperBus(), Path: path, Key: cfg.ClusterKey, Warm: n.warm, Changed: n.tableChanged, Deposed: n.reporter.Beat, Log: deps.Log, Now: time.Now,
 	})
 	n.street = ingress.New(cfg.Street, ingress.Deps{Handler: n.handler.Serve, Log: deps.Log})
 	n.readings()

@@ -46,9 +46,10 @@ func (n *node) debugTable(map[string][]string) ([]byte, string) {
 		Applied   *tablev1.Header `json:"applied"`
 		Nack      *tablev1.Nack   `json:"nack,omitempty"`
 		SilenceMs int64           `json:"silence_ms"`
+		Outlier   string          `json:"outlier,omitempty"`
 		Source    string          `json:"source"`
 		Providers any             `json:"providers"`
-	}{s.Applied, s.Nack, s.Silence.Milliseconds(), string(s.Source), n.handler.Providers("")})
+	}{s.Applied, s.Nack, s.Silence.Milliseconds(), s.Outlier, string(s.Source), n.handler.Providers("")})
 }
 
 // debugWhy says how one provider stands with this node, and why: ?provider=ID.

@@ -145,6 +145,19 @@ func (s *Sketch) Mean() time.Duration {
 	return time.Duration(s.sumUS/n) * time.Microsecond
 }
 
+// Typical is the geometric mean, which a few that are very long hardly move; 0 when nothing was counted.
+func (s *Sketch) Typical() time.Duration {
+	n, sum := s.zeros, uint64(0)
+	for k, c := range s.counts {
+		n += c
+		sum += c * uint64(s.offset+k)
+	}
+	if n == 0 {
+		return 0
+	}
+	return time.Duration(math.Pow(Gamma, float64(sum)/float64(n)-0.5) * float64(time.Microsecond))
+}
+
 // Quantile returns the duration below which the share q of all durations lies, 0 when nothing was counted.
 func (s *Sketch) Quantile(q float64) time.Duration {
 	n := s.Count()

@@ -126,7 +126,10 @@ func entry(view *View, id string) *adminv1.ProviderEntry {
 	if asked == nil {
 		return nil
 	}
-	shown := &adminv1.ProviderEntry{Id: id, Provider: catalog.Redact(asked), State: stateOf(view.Health, id)}
+	shown := &adminv1.ProviderEntry{Id: id, Provider: catalog.Redact(asked)}
+	if whole := wholeOf(view.Health, id); whole != nil {
+		shown.State, shown.Check = whole.GetState(), whole.GetCheck()
+	}
 	for _, p := range view.Config.GetProviders() {
 		if p.GetId() != id {
 			continue
@@ -139,14 +142,14 @@ func entry(view *View, id string) *adminv1.ProviderEntry {
 	return shown
 }
 
-// stateOf is a provider's state as a whole.
-func stateOf(health *tablev1.Health, id string) tablev1.State {
+// wholeOf is what is known of a provider as a whole; nil when nothing is.
+func wholeOf(health *tablev1.Health, id string) *tablev1.TargetHealth {
 	for _, target := range health.GetTargets() {
 		if target.GetProvider() == id && target.GetModel() == "" && target.GetCredential() == "" {
-			return target.GetState()
+			return target
 		}
 	}
-	return tablev1.State_STATE_UNSPECIFIED
+	return nil
 }
 
 // GetRouting implements RoutingService.

@@ -71,21 +71,6 @@ func (s *service) WatchHealth(ctx context.Context, _ *connect.Request[adminv1.Wa
 	})
 }
 
-// ListTransitions implements HealthService.
-func (s *service) ListTransitions(ctx context.Context, r *connect.Request[adminv1.ListTransitionsRequest]) (*connect.Response[adminv1.ListTransitionsResponse], error) {
-	view, err := s.at(ctx, 0)
-	if err != nil {
-		return nil, err
-	}
-	answer := &adminv1.ListTransitionsResponse{}
-	for _, t := range view.Health.GetTransitions() {
-		if r.Msg.GetProvider() == "" || r.Msg.GetProvider() == t.GetProvider() {
-			answer.Transitions = append(answer.Transitions, t)
-		}
-	}
-	return connect.NewResponse(answer), nil
-}
-
 // overrides are what an operator may decide.
 var overrides = []string{"", "drain", "open", "closed"}
 

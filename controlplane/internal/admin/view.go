@@ -13,6 +13,8 @@ type View struct {
 	// Config is what the nodes are told, Health as well; both with their headers.
 	Config *tablev1.Config
 	Health *tablev1.Health
+	// Transitions are all that the replica remembers, oldest first.
+	Transitions []*tablev1.Transition
 	// Nodes are in the order of their names.
 	Nodes []*adminv1.NodeEntry
 	// Convergence of recent revisions, newest last.

@@ -118,7 +118,7 @@ func (f *Fleet) describeNodes(b *strings.Builder, now time.Time) {
 			state = "silent"
 		}
 		if n.Outlier {
-			state += ", an outlier"
+			state += ", an outlier: " + f.oddity(f.nodes[n.Name])
 		}
 		fmt.Fprintf(b, "  %-20s %-10s heard %v ago, %s\n", n.Name, n.Region, now.Sub(n.HeardAt).Round(time.Millisecond), state)
 	}

@@ -27,8 +27,8 @@
 // made the last resort instead. One target may always open as long as another can be tried, however large its share: a route of two would
 // otherwise have no circuit at all. A credential that is refused, and what an operator decides, are no matter of health and not guarded.
 //
-// The outlier: a node whose answers from a target fail while everybody else's succeed has a trouble of its own. It is told so, and its word about
-// that target counts for a tenth.
+// The outlier: a node whose answers from a target fail while everybody else's succeed, or whose first tokens take three times as long as everybody
+// else's, has a trouble of its own. It is told so, and its word about that target counts for a tenth.
 //
 // Learning: a control plane that has just started may open circuits, but closes none and raises none for three seconds, in which the nodes tell what
 // they know. And a new leader grants no probe until every probe that the last one may have granted is over.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	outcomev1 "github.com/aimux/aimux/proto/gen/aimux/outcome/v1"
+	tablev1 "github.com/aimux/aimux/proto/gen/aimux/table/v1"
 	"github.com/aimux/aimux/shared/circuit"
 	"github.com/aimux/aimux/shared/fault"
 	"github.com/aimux/aimux/shared/outcome"
@@ -181,8 +182,11 @@ func (f *Fleet) charge(n *node, c *outcome.Change, e evidence, nowMS int64) (urg
 		return false
 	}
 	n.watch(c, to, nowMS)
+	f.timed(n, c.ID, &c.FirstToken, nowMS)
 	if u := to.model; u != nil {
-		u.speed.add(&c.FirstToken, &c.PerToken)
+		if !n.views[c.ID].lagging {
+			u.speed.add(&c.FirstToken, &c.PerToken)
+		}
 		urgent = u.take(n, c, e.model, nowMS) || urgent
 	}
 	urgent = to.provider.take(n, c, e.provider, nowMS) || urgent
@@ -202,6 +206,7 @@ func (u *unit) take(n *node, c *outcome.Change, e circuit.Evidence, nowMS int64)
 	if e.OK >= 0.5 {
 		u.okMS = nowMS
 	}
+	u.checked(n, c, nowMS)
 	if u.machine.State().Closed() {
 		u.machine.Add(nowMS, e)
 		return u.machine.Tripped(nowMS)
@@ -216,6 +221,26 @@ func (u *unit) asking(nowMS int64, begun uint64) {
 		u.traffic.count(nowMS, float64(begun))
 	}
 }
+
+// checked takes how a free probe of the whole provider ended.
+func (u *unit) checked(n *node, c *outcome.Change, nowMS int64) {
+	if u != u.provider || c.New.Probes == 0 || u.check.node != n.name && u.probe.node != n.name {
+		return
+	}
+	last := &tablev1.Check{AtUnixMs: nowMS, Node: n.name}
+	for k, count := range c.New.Faults {
+		if count > 0 && c.New.ProbesFailed > 0 && fault.Kind(k) != fault.None {
+			last.Fault = fault.Kind(k).String()
+		}
+	}
+	if u.check.expiresMS = nowMS; last.GetFault() != "" {
+		u.check.nextMS = min(u.check.nextMS, nowMS+checkAgain.Milliseconds())
+	}
+	u.check.last = last
+}
+
+// checkAgain is when a provider is checked again that a check has failed for: a few in a row open its circuit before anybody relies on it.
+const checkAgain = time.Second
 
 // probed takes the answer to a probe from the node that was granted it.
 func (u *unit) probed(n *node, c *outcome.Change) bool {

@@ -22,7 +22,7 @@ type Config struct {
 	Learning time.Duration
 	// PanicShare of a route's capacity is the most that health may take away; default 0.34.
 	PanicShare float64
-	// TransitionsMax is how many transitions are remembered; default 128.
+	// TransitionsMax is how many transitions are remembered; default 1000.
 	TransitionsMax int
 }
 
@@ -33,7 +33,7 @@ func (c Config) filled() Config {
 	orDefault(&c.Forget, 10*time.Minute)
 	orDefault(&c.Learning, 3*time.Second)
 	orDefault(&c.PanicShare, 0.34)
-	orDefault(&c.TransitionsMax, 128)
+	orDefault(&c.TransitionsMax, 1000)
 	return c
 }
 

@@ -78,6 +78,9 @@ func (u *unit) follow(nowMS int64, e *tablev1.TargetHealth) {
 	if u.machine.Adopt(nowMS, m).Changed() || u.why == "" {
 		u.why = e.GetReason()
 	}
+	if last := e.GetCheck(); last != nil {
+		u.check.last = last
+	}
 	u.said = circuit.State(e.GetState())
 	u.shown.state, u.shown.sinceMS, u.shown.told = u.said, e.GetSinceUnixMs(), true
 }
@@ -115,11 +118,15 @@ type savedUnit struct {
 	ThrottledMS int64          `json:"throttled_ms,omitempty"`
 }
 
-const snapshotVersion = 1
+const (
+	snapshotVersion = 1
+	// transitionsKept is how many of the latest transitions a snapshot holds: it is made again whenever one is added.
+	transitionsKept = 128
+)
 
 // Snapshot returns the circuits, baselines and transitions for a later Restore.
 func (f *Fleet) Snapshot(now time.Time) []byte {
-	s := snapshot{Version: snapshotVersion, AtMS: now.UnixMilli(), Transitions: f.transitions}
+	s := snapshot{Version: snapshotVersion, AtMS: now.UnixMilli(), Transitions: f.transitions[max(len(f.transitions)-transitionsKept, 0):]}
 	for _, u := range f.order {
 		s.Units = append(s.Units, savedUnit{
 			Provider: u.key.provider, Model: u.key.model, Credential: u.key.credential, Circuit: u.machine.Memory(), Why: u.why,

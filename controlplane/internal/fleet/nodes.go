@@ -28,18 +28,25 @@ type view struct {
 	since, mark tally
 	markMS      int64
 	lastBadMS   int64
-	odd         float64 // its failures while others' answers were good
+	against     float64 // its failures while others' answers were good
 	inFlight    uint32
 	circuit     circuit.State
+	lag         lag
 	used        bool // it has asked anything of the target
 	failing     bool // mostly failures of late
-	outlier     bool
+	lagging     bool // its first tokens come much later than elsewhere
+	outlier     bool // its failures are its own
 }
+
+// odd reports that the view is not everybody's.
+func (v *view) odd() bool { return v.outlier || v.lagging }
 
 // opinion is how all nodes together see a target.
 type opinion struct {
 	tally
 	users, failing int // nodes that use it, and for which it mostly fails
+	lag            lag
+	lagging        int // nodes for which it is slow
 }
 
 // rateHalfLife is how fast a node's rate forgets.
@@ -166,11 +173,11 @@ func (f *Fleet) suspect(n *node, id int, seen tally, nowMS int64) bool {
 	}
 	if seen.bad > 0 {
 		if v.markMS == 0 || nowMS-v.lastBadMS > outlierMemory.Milliseconds() {
-			v.mark, v.markMS, v.since, v.odd = all.tally, nowMS, tally{}, 0
+			v.mark, v.markMS, v.since, v.against = all.tally, nowMS, tally{}, 0
 		}
 		v.lastBadMS = nowMS
 		if v.contradicted(all) {
-			v.odd += seen.bad
+			v.against += seen.bad
 		}
 	}
 	all.ok += seen.ok
@@ -180,7 +187,7 @@ func (f *Fleet) suspect(n *node, id int, seen tally, nowMS int64) bool {
 		v.since.bad += seen.bad
 	}
 	n.reconsider(v, all, nowMS)
-	return v.outlier
+	return v.odd()
 }
 
 // contradicted reports that others' answers have been good since this view's failures began.
@@ -196,9 +203,17 @@ func (n *node) reconsider(v *view, all *opinion, nowMS int64) {
 		v.failing = failing
 		all.failing += sign(failing)
 	}
-	if outlier := failing && v.odd >= outlierBad && outlierNodes*all.failing <= all.users && v.contradicted(all); outlier != v.outlier {
-		v.outlier = outlier
-		n.outliers += sign(outlier)
+	if outlier := failing && v.against >= outlierBad && outlierNodes*all.failing <= all.users && v.contradicted(all); outlier != v.outlier {
+		n.mark(v, outlier, v.lagging)
+	}
+}
+
+// mark notes what is odd about a view now, and counts the views that are.
+func (n *node) mark(v *view, outlier, lagging bool) {
+	was := v.odd()
+	v.outlier, v.lagging = outlier, lagging
+	if v.odd() != was {
+		n.outliers += sign(v.odd())
 	}
 }
 
@@ -223,9 +238,14 @@ func (f *Fleet) sweep(nowMS int64) {
 			continue
 		}
 		for id := range n.views {
-			if v := &n.views[id]; v.markMS != 0 && id < len(f.pooled) {
+			if id >= len(f.pooled) {
+				break
+			}
+			v := &n.views[id]
+			if v.markMS != 0 {
 				n.reconsider(v, &f.pooled[id], nowMS)
 			}
+			n.pace(v, &f.pooled[id], nowMS)
 		}
 	}
 	for name, r := range f.regions {
@@ -262,6 +282,10 @@ func (n *node) leave(f *Fleet) {
 			if v.failing {
 				f.pooled[id].failing--
 			}
+			if v.lagging {
+				f.pooled[id].lagging--
+			}
+			f.pooled[id].lag.take(&v.lag)
 		}
 		*v = view{}
 	}

@@ -16,12 +16,13 @@ const (
 
 // grant gives one node the right to probe each target that is due.
 func (f *Fleet) grant(nowMS int64) {
-	if nowMS < f.quietUntil {
-		return
-	}
+	quiet := nowMS < f.quietUntil
 	var nodes []*node
 	for _, u := range f.order {
-		due := u.machine.Due(nowMS) && u.override(nowMS) == "" && u.provider.override(nowMS) == ""
+		if quiet && !u.fresh() {
+			continue
+		}
+		due := !quiet && u.machine.Due(nowMS) && u.override(nowMS) == "" && u.provider.override(nowMS) == ""
 		if due && u != u.provider && !u.provider.machine.State().Closed() {
 			continue // the provider itself comes first
 		}
@@ -104,10 +105,18 @@ func (u *unit) idle(nowMS int64) bool {
 	if u != u.provider || u.asked.check <= 0 || !u.machine.State().Closed() || u.override(nowMS) != "" {
 		return false
 	}
+	if u.fresh() || u.check.last.GetFault() != "" && u.okMS <= u.check.last.GetAtUnixMs() {
+		return nowMS >= u.check.nextMS
+	}
 	if quiet := u.usedMS + u.asked.check.Milliseconds(); u.check.nextMS < quiet {
 		u.check.nextMS = quiet
 	}
 	return nowMS >= u.check.nextMS
+}
+
+// fresh reports a provider that nobody has reached yet: it is verified at once, whoever leads since when.
+func (u *unit) fresh() bool {
+	return u == u.provider && u.check.last == nil && u.okMS == 0 && u.machine.Memory().OpenedMS == 0
 }
 
 // check sends one node to see whether an idle provider can be reached.
@@ -115,7 +124,12 @@ func (f *Fleet) check(u *unit, nodes []*node, nowMS int64) {
 	lease := f.lease(u, nowMS)
 	wait := u.asked.check.Milliseconds()
 	wait += int64(lease%1000) * wait / 5000 // up to a fifth later, so that checks do not march in step
-	u.check = check{node: nodes[int(lease>>8&0xffff)%len(nodes)].name, lease: lease, expiresMS: nowMS + leaseMin.Milliseconds(), nextMS: nowMS + wait}
+	if u.fresh() {
+		wait = min(wait, leaseMax.Milliseconds()) // and if nobody answers for the node, another is asked
+	}
+	u.check = check{
+		node: nodes[int(lease>>8&0xffff)%len(nodes)].name, lease: lease, expiresMS: nowMS + leaseMin.Milliseconds(), nextMS: nowMS + wait, last: u.check.last,
+	}
 }
 
 // granted is the grant to be shown, with its holder; Lease 0 when there is none.

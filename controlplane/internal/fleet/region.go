@@ -104,11 +104,11 @@ func (f *Fleet) HeardRegion(now time.Time, d *tablev1.RegionDigest) (urgent bool
 }
 
 func heardDemand(d *tablev1.Demand) demand {
-	return demand{float64(d.GetRateMilli()) / 1000, float64(d.GetUsualMilli()) / 1000, float64(d.GetInFlight())}
+	return demand{float64(d.GetRateMilli()) / 1000, float64(d.GetUsualMilli()) / 1000, float64(d.GetInFlightMilli()) / 1000}
 }
 
 func (d demand) wire() *tablev1.Demand {
-	return &tablev1.Demand{RateMilli: uint64(d.rate * 1000), UsualMilli: uint64(d.usual * 1000), InFlight: uint32(math.Round(d.inFlight))}
+	return &tablev1.Demand{RateMilli: uint64(d.rate * 1000), UsualMilli: uint64(d.usual * 1000), InFlightMilli: uint64(d.inFlight * 1000)}
 }
 
 // Abroad reports that there are other regions, which want to hear of this one: a Digest once a second, and at once when Decision.Tell says so.
@@ -128,7 +128,7 @@ func (f *Fleet) Digest(now time.Time) *tablev1.RegionDigest {
 	for _, u := range f.order {
 		m, want := u.machine.Memory(), u.demand(nowMS)
 		throttled := max(u.throttledMS-nowMS, 0)
-		if m.OpenedMS == 0 && throttled == 0 && want.rate < 0.001 && want.inFlight < 0.5 && (u.key.credential != "" || u.share == idle) {
+		if m.OpenedMS == 0 && throttled == 0 && want.rate < 0.001 && want.inFlight < 0.001 && (u.key.credential != "" || u.share == idle) {
 			continue
 		}
 		t := &tablev1.RegionTarget{

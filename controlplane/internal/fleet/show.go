@@ -57,12 +57,18 @@ func (u *unit) example(to circuit.State) trace {
 	return u.trace
 }
 
+// remember makes the list anew, because what it was before may be shown to somebody.
 func (f *Fleet) remember(t ...*tablev1.Transition) {
-	f.transitions = append(f.transitions, t...)
-	if over := len(f.transitions) - f.config.TransitionsMax; over > 0 {
-		f.transitions = slices.Delete(f.transitions, 0, over)
+	if len(t) == 0 {
+		return
 	}
+	all := slices.Concat(f.transitions, t)
+	f.transitions = all[max(len(all)-f.config.TransitionsMax, 0):]
 }
+
+// Transitions are all changes that this replica remembers, oldest first: those it decided, and of those that others did what it has heard. Read only; it
+// stays as it is when there are more.
+func (f *Fleet) Transitions() []*tablev1.Transition { return f.transitions }
 
 // view is what a target looks like from outside: the operator's word before everything, then what concerns the whole provider, then its circuit.
 func (f *Fleet) view(u *unit, nowMS int64) shown {
@@ -93,9 +99,21 @@ func (f *Fleet) view(u *unit, nowMS int64) shown {
 		s.state, s.reason = circuit.Degraded, "throttled until "+time.UnixMilli(until).UTC().Format("15:04:05")
 	}
 	if s.state == circuit.Healthy && s.reason == "" {
-		s.reason = "no trouble seen"
+		s.reason = u.wellness()
 	}
 	return s
+}
+
+// wellness is why nothing is held against a target.
+func (u *unit) wellness() string {
+	last := u.check.last
+	switch {
+	case last == nil:
+		return "no trouble seen"
+	case last.GetFault() == "":
+		return "no trouble seen; answered " + last.GetNode() + "'s free probe"
+	}
+	return last.GetNode() + "'s free probe failed: " + last.GetFault()
 }
 
 // byHand is the operator's reason after ours.
@@ -166,10 +184,13 @@ func (f *Fleet) health(nowMS int64) *tablev1.Health {
 		}
 	}
 	slices.Sort(h.GetOutliers())
+	for _, name := range h.GetOutliers() {
+		h.OutlierReasons = append(h.OutlierReasons, f.oddity(f.nodes[name]))
+	}
 	if f.Abroad() {
 		h.RegionSharePpm, h.Regions = f.share, f.views()
 	}
-	h.Transitions = slices.Clone(f.transitions[max(len(f.transitions)-transitionsShown, 0):])
+	h.Transitions = f.transitions[max(len(f.transitions)-transitionsShown, 0):]
 	return h
 }
 
@@ -185,6 +206,9 @@ func (f *Fleet) entry(u *unit, nowMS int64) *tablev1.TargetHealth {
 		WeightPpm: u.shown.weight, CapacitySharePpm: share, InFlight: uint32(max(u.inFlight, 0)),
 		FirstTokenMs: uint32(u.speed.p50.Milliseconds()), PerTokenUs: uint32(u.speed.perToken.Microseconds()),
 		Opens: uint32(m.Opens), Successes: uint32(m.Good), OpenedUnixMs: m.OpenedMS, RetryUnixMs: m.RetryMS, Heeded: u.heed.active,
+	}
+	if u == u.provider {
+		e.Check = u.check.last
 	}
 	if f.Abroad() {
 		e.OpenIn = f.listen(u, nowMS).open

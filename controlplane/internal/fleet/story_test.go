@@ -97,6 +97,8 @@ func (s *story) decided(r *replica, d Decision) {
 		s.outliers = odd
 		if odd == "" {
 			odd = "none"
+		} else {
+			odd += ": " + strings.Join(d.Health.GetOutlierReasons(), "; ")
 		}
 		s.linef("%s: outliers: %s", r.name, odd)
 	}

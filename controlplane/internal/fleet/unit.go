@@ -51,6 +51,7 @@ type asked struct {
 	fallback bool
 	override *tablev1.Override
 	check    time.Duration // interval of health checks while idle; 0 means none
+	endpoint string        // where it is
 }
 
 // trace names a request's trace, and the attempt in it.
@@ -74,12 +75,14 @@ type probe struct {
 	lease uint64
 }
 
-// check is the free probe of a provider that is well but idle.
+// check is the free probe of a provider that is well as far as anybody knows: one when it is new, then whenever it was idle for long.
 type check struct {
 	node      string
 	lease     uint64
 	expiresMS int64
 	nextMS    int64
+	// last is how the latest ended; nil before the first.
+	last *tablev1.Check
 }
 
 // shown is what nodes were told last.
@@ -110,7 +113,7 @@ func (f *Fleet) Asked(now time.Time, c *tablev1.Config) {
 		}
 		a := asked{
 			breaker: breaker(p.GetBreaker()), capacity: float64(p.GetMaxConcurrentRequests()), fallback: p.GetFallback(),
-			override: p.GetOverride(), check: seconds(p.GetHealthCheckIntervalS()),
+			override: p.GetOverride(), check: seconds(p.GetHealthCheckIntervalS()), endpoint: p.GetBaseUrl(),
 		}
 		provider := f.adopt(now, old, key{provider: p.GetId()}, a)
 		provider.provider, provider.models, provider.keys = provider, nil, nil
@@ -147,8 +150,15 @@ func (f *Fleet) adopt(now time.Time, old map[key]*unit, k key, a asked) *unit {
 			u.restore(now.UnixMilli(), s)
 			delete(f.saved, k)
 		}
-	} else if a.breaker != u.asked.breaker {
+	}
+	if known && a.breaker != u.asked.breaker {
 		u.machine.Tune(a.breaker)
+	}
+	if known && (a.endpoint != u.asked.endpoint || a.check != u.asked.check) {
+		u.check = check{last: u.check.last} // due anew, by the new interval
+		if a.endpoint != u.asked.endpoint {
+			u.check.last, u.okMS = nil, 0
+		}
 	}
 	u.asked, u.routes = a, nil
 	f.units[k] = u

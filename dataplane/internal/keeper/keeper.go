@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,6 +28,8 @@ type Bus interface {
 
 // Deps is what a Keeper needs of its owner. W is whatever the owner derives from a configuration before it is put to use.
 type Deps[W any] struct {
+	// Node is this node's name.
+	Node string
 	// Bus may be nil: then the table is what the disk or Take gives.
 	Bus Bus
 	// Path of the copy on disk; empty means that none is kept.
@@ -82,7 +85,8 @@ type Keeper[W any] struct {
 	heard  time.Time // when health was heard; the start of the node before the first
 	source Source
 	nack   *tablev1.Nack
-	aged   bool // current shows an aged base
+	odd    string // why the last health calls this node an outlier
+	aged   bool   // current shows an aged base
 	// deposed is when Deps.Deposed was last called
 	deposed time.Time
 }
@@ -110,13 +114,15 @@ type Status struct {
 	Nack *tablev1.Nack
 	// Silence is how long ago the last Health was heard, or the node started.
 	Silence time.Duration
+	// Outlier is why the cluster calls this node one, empty when it does not: some provider looks otherwise from here than from everywhere else.
+	Outlier string
 }
 
 // Status may be called at any time; it takes a lock that no request takes.
 func (k *Keeper[W]) Status() Status {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	s := Status{Source: k.source, Nack: k.nack, Silence: k.deps.Now().Sub(k.heard), Applied: &tablev1.Header{}}
+	s := Status{Source: k.source, Nack: k.nack, Silence: k.deps.Now().Sub(k.heard), Outlier: k.odd, Applied: &tablev1.Header{}}
 	if k.base != nil {
 		r := k.base.Revision()
 		s.Applied = &tablev1.Header{
@@ -226,6 +232,7 @@ func (k *Keeper[W]) TakeHealth(h *tablev1.Health) {
 		return
 	}
 	k.epoch, k.seq, k.health, k.heard = head.GetEpoch(), head.GetHealthSeq(), h, now
+	k.standOut(h)
 	if head.GetConfigRevision() > k.config.GetHeader().GetConfigRevision() && k.nack.GetConfigRevision() != head.GetConfigRevision() {
 		poke(k.fetch)
 	}
@@ -235,6 +242,24 @@ func (k *Keeper[W]) TakeHealth(h *tablev1.Health) {
 	k.base = k.base.WithHealth(h)
 	k.show(now)
 	k.deps.Changed(false)
+}
+
+// standOut hears whether this node is an outlier. The caller holds the lock.
+func (k *Keeper[W]) standOut(h *tablev1.Health) {
+	was := k.odd
+	k.odd = ""
+	if i := slices.Index(h.GetOutliers(), k.deps.Node); i >= 0 {
+		k.odd = "its view of a provider is not everybody's"
+		if i < len(h.GetOutlierReasons()) {
+			k.odd = h.GetOutlierReasons()[i]
+		}
+	}
+	switch {
+	case k.odd != "" && was == "":
+		k.deps.Log.Warn("this node is an outlier: something is wrong between it and a provider that serves the others", "reason", k.odd)
+	case k.odd == "" && was != "":
+		k.deps.Log.Info("this node is no outlier any more")
+	}
 }
 
 // show puts the table to use as it looks now. The caller holds the lock.

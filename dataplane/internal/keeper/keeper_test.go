@@ -29,7 +29,7 @@ func newKeeper(t *testing.T, path string) *kept {
 	t.Helper()
 	k := &kept{now: time.UnixMilli(1_800_000_000_000)}
 	k.Keeper = New(Deps[int]{
-		Path: path, Key: secret.NewKey([32]byte{7}), Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return k.now }, Changed: func(bool) {}, Deposed: func() { k.deposed++ },
+		Node: "n1", Path: path, Key: secret.NewKey([32]byte{7}), Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return k.now }, Changed: func(bool) {}, Deposed: func() { k.deposed++ },
 		Warm: func(*route.Table) (int, error) { k.warmed++; return k.warmed, k.warm },
 	})
 	return k
@@ -204,6 +204,30 @@ func TestAges(t *testing.T) {
 	k.TakeHealth(health(10, 2, 3, tablev1.State_STATE_CIRCUIT_OPEN))
 	if h := k.Snapshot().Table.Health(0); h.Stale || h.State != route.CircuitOpen {
 		t.Errorf("after news: %+v", h)
+	}
+}
+
+// A node hears that it is an outlier, and why; and a word about an older revision is forgotten when its speaker has caught up.
+func TestToldOfItself(t *testing.T) {
+	k := newKeeper(t, "")
+	k.TakeConfig(config(t, 3))
+	odd := health(10, 1, 3, tablev1.State_STATE_HEALTHY)
+	odd.Outliers, odd.OutlierReasons = []string{"n0", "n1"}, []string{"slow", "cut off"}
+	for i, step := range []struct {
+		h    *tablev1.Health
+		want string
+	}{{odd, "cut off"}, {health(10, 2, 3, tablev1.State_STATE_HEALTHY), ""}} {
+		if k.TakeHealth(step.h); k.Status().Outlier != step.want {
+			t.Errorf("step %d: %q, want %q", i, k.Status().Outlier, step.want)
+		}
+	}
+	older := config(t, 2)
+	older.Header.Epoch = 11
+	if k.TakeConfig(older); k.Status().Nack == nil {
+		t.Fatal("a new leader's older revision is not refused aloud")
+	}
+	if k.TakeConfig(config(t, 3)); k.Status().Nack != nil {
+		t.Errorf("still refused: %v", k.Status().Nack)
 	}
 }
 

@@ -91,6 +91,7 @@ type healthPage struct {
 	Version  string `json:"version"`
 	UptimeS  int64  `json:"uptime_s"`
 	InFlight int    `json:"in_flight"`
+	Outlier  string `json:"outlier,omitempty"` // why the cluster calls this node one
 	Table    struct {
 		Revision  uint64 `json:"revision"`
 		Epoch     uint64 `json:"epoch"`
@@ -114,7 +115,7 @@ func (h *Handler) pageHealth(in ingress.Exchange, _ street) {
 	status := h.deps.Status()
 	p := healthPage{
 		Status: "ok", Node: h.config.Node, Region: h.config.Region, Version: h.config.Version,
-		UptimeS: int64(time.Since(h.started).Seconds()), InFlight: h.InFlight(),
+		UptimeS: int64(time.Since(h.started).Seconds()), InFlight: h.InFlight(), Outlier: status.Outlier,
 	}
 	p.Table.Revision, p.Table.Epoch, p.Table.HealthSeq = status.Applied.GetConfigRevision(), status.Applied.GetEpoch(), status.Applied.GetHealthSeq()
 	p.Table.Leader, p.Table.AgeMs, p.Table.Source = status.Applied.GetLeader(), status.Silence.Milliseconds(), string(status.Source)
@@ -137,7 +138,7 @@ func (h *Handler) pageHealth(in ingress.Exchange, _ street) {
 		p.Status, code = "draining", http.StatusServiceUnavailable
 	case snapshot == nil:
 		p.Status, code = "starting", http.StatusServiceUnavailable
-	case status.Silence > staleAfter || p.Providers.Healthy < p.Providers.Enabled || p.Table.Refused != "":
+	case status.Silence > staleAfter || p.Providers.Healthy < p.Providers.Enabled || p.Table.Refused != "", p.Outlier != "":
 		p.Status = "degraded"
 	}
 	respondJSON(in, code, p)

@@ -32,8 +32,11 @@ type ProviderEntry struct {
 	Enabled        bool   `protobuf:"varint,3,opt,name=enabled,proto3" json:"enabled,omitempty"`
 	DisabledReason string `protobuf:"bytes,4,opt,name=disabled_reason,json=disabledReason,proto3" json:"disabled_reason,omitempty"`
 	// fingerprints of the keys in use, in their order.
-	Credentials   []string `protobuf:"bytes,5,rep,name=credentials,proto3" json:"credentials,omitempty"`
-	State         v1.State `protobuf:"varint,6,opt,name=state,proto3,enum=aimux.table.v1.State" json:"state,omitempty"`
+	Credentials []string `protobuf:"bytes,5,rep,name=credentials,proto3" json:"credentials,omitempty"`
+	State       v1.State `protobuf:"varint,6,opt,name=state,proto3,enum=aimux.table.v1.State" json:"state,omitempty"`
+	// check is how its last free probe went; unset before the first, which is sent when it is added and when the control plane starts, unless
+	// health_check_interval is 0.
+	Check         *v1.Check `protobuf:"bytes,7,opt,name=check,proto3" json:"check,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -108,6 +111,13 @@ func (x *ProviderEntry) GetState() v1.State {
 		return x.State
 	}
 	return v1.State(0)
+}
+
+func (x *ProviderEntry) GetCheck() *v1.Check {
+	if x != nil {
+		return x.Check
+	}
+	return nil
 }
 
 type ListProvidersRequest struct {
@@ -1208,8 +1218,10 @@ type NodeEntry struct {
 	Live            bool  `protobuf:"varint,2,opt,name=live,proto3" json:"live,omitempty"`
 	LastHeardUnixMs int64 `protobuf:"varint,3,opt,name=last_heard_unix_ms,json=lastHeardUnixMs,proto3" json:"last_heard_unix_ms,omitempty"`
 	// drift is how many revisions the node is behind.
-	Drift         uint64 `protobuf:"varint,4,opt,name=drift,proto3" json:"drift,omitempty"`
-	Outlier       bool   `protobuf:"varint,5,opt,name=outlier,proto3" json:"outlier,omitempty"`
+	Drift   uint64 `protobuf:"varint,4,opt,name=drift,proto3" json:"drift,omitempty"`
+	Outlier bool   `protobuf:"varint,5,opt,name=outlier,proto3" json:"outlier,omitempty"`
+	// outlier_reason says what is odd about it.
+	OutlierReason string `protobuf:"bytes,6,opt,name=outlier_reason,json=outlierReason,proto3" json:"outlier_reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1277,6 +1289,13 @@ func (x *NodeEntry) GetOutlier() bool {
 		return x.Outlier
 	}
 	return false
+}
+
+func (x *NodeEntry) GetOutlierReason() string {
+	if x != nil {
+		return x.OutlierReason
+	}
+	return ""
 }
 
 type ListNodesRequest struct {
@@ -1871,8 +1890,16 @@ func (x *WatchHealthResponse) GetHealth() *v1.Health {
 
 type ListTransitionsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// provider limits the answer to one provider; empty means all.
-	Provider      string `protobuf:"bytes,1,opt,name=provider,proto3" json:"provider,omitempty"`
+	// provider limits the answer to one provider, model to one model; empty means all.
+	Provider string `protobuf:"bytes,1,opt,name=provider,proto3" json:"provider,omitempty"`
+	Model    string `protobuf:"bytes,2,opt,name=model,proto3" json:"model,omitempty"`
+	// since_unix_ms and until_unix_ms limit it to a time, until excluded; 0 means no limit.
+	SinceUnixMs int64 `protobuf:"varint,3,opt,name=since_unix_ms,json=sinceUnixMs,proto3" json:"since_unix_ms,omitempty"`
+	UntilUnixMs int64 `protobuf:"varint,4,opt,name=until_unix_ms,json=untilUnixMs,proto3" json:"until_unix_ms,omitempty"`
+	// page_size is how many are wanted at most; 0 means 100, and no more than 1000.
+	PageSize uint32 `protobuf:"varint,5,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// page_token continues where an earlier answer ended; empty begins with the newest.
+	PageToken     string `protobuf:"bytes,6,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1914,9 +1941,47 @@ func (x *ListTransitionsRequest) GetProvider() string {
 	return ""
 }
 
+func (x *ListTransitionsRequest) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
+func (x *ListTransitionsRequest) GetSinceUnixMs() int64 {
+	if x != nil {
+		return x.SinceUnixMs
+	}
+	return 0
+}
+
+func (x *ListTransitionsRequest) GetUntilUnixMs() int64 {
+	if x != nil {
+		return x.UntilUnixMs
+	}
+	return 0
+}
+
+func (x *ListTransitionsRequest) GetPageSize() uint32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListTransitionsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
 type ListTransitionsResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Transitions   []*v1.Transition       `protobuf:"bytes,1,rep,name=transitions,proto3" json:"transitions,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// transitions of this page, newest last. A replica remembers a thousand.
+	Transitions []*v1.Transition `protobuf:"bytes,1,rep,name=transitions,proto3" json:"transitions,omitempty"`
+	// next_page_token leads to the older ones; empty when there are none.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1956,6 +2021,13 @@ func (x *ListTransitionsResponse) GetTransitions() []*v1.Transition {
 		return x.Transitions
 	}
 	return nil
+}
+
+func (x *ListTransitionsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
 }
 
 type SetOverrideRequest struct {
@@ -2382,14 +2454,15 @@ var File_aimux_admin_v1_admin_proto protoreflect.FileDescriptor
 
 const file_aimux_admin_v1_admin_proto_rawDesc = "" +
 	"\n" +
-	"\x1aaimux/admin/v1/admin.proto\x12\x0eaimux.admin.v1\x1a\x1caimux/admin/v1/catalog.proto\x1a\x1eaimux/outcome/v1/outcome.proto\x1a\x1aaimux/table/v1/table.proto\"\xe7\x01\n" +
+	"\x1aaimux/admin/v1/admin.proto\x12\x0eaimux.admin.v1\x1a\x1caimux/admin/v1/catalog.proto\x1a\x1eaimux/outcome/v1/outcome.proto\x1a\x1aaimux/table/v1/table.proto\"\x94\x02\n" +
 	"\rProviderEntry\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x124\n" +
 	"\bprovider\x18\x02 \x01(\v2\x18.aimux.admin.v1.ProviderR\bprovider\x12\x18\n" +
 	"\aenabled\x18\x03 \x01(\bR\aenabled\x12'\n" +
 	"\x0fdisabled_reason\x18\x04 \x01(\tR\x0edisabledReason\x12 \n" +
 	"\vcredentials\x18\x05 \x03(\tR\vcredentials\x12+\n" +
-	"\x05state\x18\x06 \x01(\x0e2\x15.aimux.table.v1.StateR\x05state\"9\n" +
+	"\x05state\x18\x06 \x01(\x0e2\x15.aimux.table.v1.StateR\x05state\x12+\n" +
+	"\x05check\x18\a \x01(\v2\x15.aimux.table.v1.CheckR\x05check\"9\n" +
 	"\x14ListProvidersRequest\x12!\n" +
 	"\fmin_revision\x18\x01 \x01(\x04R\vminRevision\"p\n" +
 	"\x15ListProvidersResponse\x12\x1a\n" +
@@ -2448,13 +2521,14 @@ const file_aimux_admin_v1_admin_proto_rawDesc = "" +
 	"\x11WatchTableRequest\"t\n" +
 	"\x12WatchTableResponse\x12.\n" +
 	"\x06config\x18\x01 \x01(\v2\x16.aimux.table.v1.ConfigR\x06config\x12.\n" +
-	"\x06health\x18\x02 \x01(\v2\x16.aimux.table.v1.HealthR\x06health\"\xb5\x01\n" +
+	"\x06health\x18\x02 \x01(\v2\x16.aimux.table.v1.HealthR\x06health\"\xdc\x01\n" +
 	"\tNodeEntry\x127\n" +
 	"\theartbeat\x18\x01 \x01(\v2\x19.aimux.table.v1.HeartbeatR\theartbeat\x12\x12\n" +
 	"\x04live\x18\x02 \x01(\bR\x04live\x12+\n" +
 	"\x12last_heard_unix_ms\x18\x03 \x01(\x03R\x0flastHeardUnixMs\x12\x14\n" +
 	"\x05drift\x18\x04 \x01(\x04R\x05drift\x12\x18\n" +
-	"\aoutlier\x18\x05 \x01(\bR\aoutlier\"\x12\n" +
+	"\aoutlier\x18\x05 \x01(\bR\aoutlier\x12%\n" +
+	"\x0eoutlier_reason\x18\x06 \x01(\tR\routlierReason\"\x12\n" +
 	"\x10ListNodesRequest\"`\n" +
 	"\x11ListNodesResponse\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x12/\n" +
@@ -2482,11 +2556,18 @@ const file_aimux_admin_v1_admin_proto_rawDesc = "" +
 	"\x06health\x18\x01 \x01(\v2\x16.aimux.table.v1.HealthR\x06health\"\x14\n" +
 	"\x12WatchHealthRequest\"E\n" +
 	"\x13WatchHealthResponse\x12.\n" +
-	"\x06health\x18\x01 \x01(\v2\x16.aimux.table.v1.HealthR\x06health\"4\n" +
+	"\x06health\x18\x01 \x01(\v2\x16.aimux.table.v1.HealthR\x06health\"\xce\x01\n" +
 	"\x16ListTransitionsRequest\x12\x1a\n" +
-	"\bprovider\x18\x01 \x01(\tR\bprovider\"W\n" +
+	"\bprovider\x18\x01 \x01(\tR\bprovider\x12\x14\n" +
+	"\x05model\x18\x02 \x01(\tR\x05model\x12\"\n" +
+	"\rsince_unix_ms\x18\x03 \x01(\x03R\vsinceUnixMs\x12\"\n" +
+	"\runtil_unix_ms\x18\x04 \x01(\x03R\vuntilUnixMs\x12\x1b\n" +
+	"\tpage_size\x18\x05 \x01(\rR\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x06 \x01(\tR\tpageToken\"\x7f\n" +
 	"\x17ListTransitionsResponse\x12<\n" +
-	"\vtransitions\x18\x01 \x03(\v2\x1a.aimux.table.v1.TransitionR\vtransitions\"f\n" +
+	"\vtransitions\x18\x01 \x03(\v2\x1a.aimux.table.v1.TransitionR\vtransitions\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"f\n" +
 	"\x12SetOverrideRequest\x12\x1a\n" +
 	"\bprovider\x18\x01 \x01(\tR\bprovider\x124\n" +
 	"\boverride\x18\x02 \x01(\v2\x18.aimux.table.v1.OverrideR\boverride\"1\n" +
@@ -2611,93 +2692,95 @@ var file_aimux_admin_v1_admin_proto_goTypes = []any{
 	(*ListRequestsResponse)(nil),    // 45: aimux.admin.v1.ListRequestsResponse
 	(*Provider)(nil),                // 46: aimux.admin.v1.Provider
 	(v1.State)(0),                   // 47: aimux.table.v1.State
-	(*Routing)(nil),                 // 48: aimux.admin.v1.Routing
-	(*v1.ExplainRequest)(nil),       // 49: aimux.table.v1.ExplainRequest
-	(*v1.Explanation)(nil),          // 50: aimux.table.v1.Explanation
-	(*v1.Config)(nil),               // 51: aimux.table.v1.Config
-	(*v1.Health)(nil),               // 52: aimux.table.v1.Health
-	(*v1.Heartbeat)(nil),            // 53: aimux.table.v1.Heartbeat
-	(*v1.Transition)(nil),           // 54: aimux.table.v1.Transition
-	(*v1.Override)(nil),             // 55: aimux.table.v1.Override
-	(*v11.Record)(nil),              // 56: aimux.outcome.v1.Record
+	(*v1.Check)(nil),                // 48: aimux.table.v1.Check
+	(*Routing)(nil),                 // 49: aimux.admin.v1.Routing
+	(*v1.ExplainRequest)(nil),       // 50: aimux.table.v1.ExplainRequest
+	(*v1.Explanation)(nil),          // 51: aimux.table.v1.Explanation
+	(*v1.Config)(nil),               // 52: aimux.table.v1.Config
+	(*v1.Health)(nil),               // 53: aimux.table.v1.Health
+	(*v1.Heartbeat)(nil),            // 54: aimux.table.v1.Heartbeat
+	(*v1.Transition)(nil),           // 55: aimux.table.v1.Transition
+	(*v1.Override)(nil),             // 56: aimux.table.v1.Override
+	(*v11.Record)(nil),              // 57: aimux.outcome.v1.Record
 }
 var file_aimux_admin_v1_admin_proto_depIdxs = []int32{
 	46, // 0: aimux.admin.v1.ProviderEntry.provider:type_name -> aimux.admin.v1.Provider
 	47, // 1: aimux.admin.v1.ProviderEntry.state:type_name -> aimux.table.v1.State
-	0,  // 2: aimux.admin.v1.ListProvidersResponse.providers:type_name -> aimux.admin.v1.ProviderEntry
-	0,  // 3: aimux.admin.v1.GetProviderResponse.provider:type_name -> aimux.admin.v1.ProviderEntry
-	46, // 4: aimux.admin.v1.CreateProviderRequest.provider:type_name -> aimux.admin.v1.Provider
-	0,  // 5: aimux.admin.v1.CreateProviderResponse.provider:type_name -> aimux.admin.v1.ProviderEntry
-	46, // 6: aimux.admin.v1.UpdateProviderRequest.provider:type_name -> aimux.admin.v1.Provider
-	0,  // 7: aimux.admin.v1.UpdateProviderResponse.provider:type_name -> aimux.admin.v1.ProviderEntry
-	0,  // 8: aimux.admin.v1.WatchProvidersResponse.providers:type_name -> aimux.admin.v1.ProviderEntry
-	48, // 9: aimux.admin.v1.GetRoutingResponse.routing:type_name -> aimux.admin.v1.Routing
-	48, // 10: aimux.admin.v1.UpdateRoutingRequest.routing:type_name -> aimux.admin.v1.Routing
-	48, // 11: aimux.admin.v1.UpdateRoutingResponse.routing:type_name -> aimux.admin.v1.Routing
-	49, // 12: aimux.admin.v1.ExplainRequest.request:type_name -> aimux.table.v1.ExplainRequest
-	50, // 13: aimux.admin.v1.ExplainResponse.explanation:type_name -> aimux.table.v1.Explanation
-	51, // 14: aimux.admin.v1.GetTableResponse.config:type_name -> aimux.table.v1.Config
-	52, // 15: aimux.admin.v1.GetTableResponse.health:type_name -> aimux.table.v1.Health
-	51, // 16: aimux.admin.v1.WatchTableResponse.config:type_name -> aimux.table.v1.Config
-	52, // 17: aimux.admin.v1.WatchTableResponse.health:type_name -> aimux.table.v1.Health
-	53, // 18: aimux.admin.v1.NodeEntry.heartbeat:type_name -> aimux.table.v1.Heartbeat
-	23, // 19: aimux.admin.v1.ListNodesResponse.nodes:type_name -> aimux.admin.v1.NodeEntry
-	23, // 20: aimux.admin.v1.WatchNodesResponse.nodes:type_name -> aimux.admin.v1.NodeEntry
-	30, // 21: aimux.admin.v1.GetConvergenceResponse.recent:type_name -> aimux.admin.v1.Convergence
-	30, // 22: aimux.admin.v1.WaitForRevisionResponse.convergence:type_name -> aimux.admin.v1.Convergence
-	52, // 23: aimux.admin.v1.GetHealthResponse.health:type_name -> aimux.table.v1.Health
-	52, // 24: aimux.admin.v1.WatchHealthResponse.health:type_name -> aimux.table.v1.Health
-	54, // 25: aimux.admin.v1.ListTransitionsResponse.transitions:type_name -> aimux.table.v1.Transition
-	55, // 26: aimux.admin.v1.SetOverrideRequest.override:type_name -> aimux.table.v1.Override
-	43, // 27: aimux.admin.v1.GetUsageResponse.usage:type_name -> aimux.admin.v1.Usage
-	56, // 28: aimux.admin.v1.ListRequestsResponse.requests:type_name -> aimux.outcome.v1.Record
-	1,  // 29: aimux.admin.v1.ProviderService.ListProviders:input_type -> aimux.admin.v1.ListProvidersRequest
-	3,  // 30: aimux.admin.v1.ProviderService.GetProvider:input_type -> aimux.admin.v1.GetProviderRequest
-	5,  // 31: aimux.admin.v1.ProviderService.CreateProvider:input_type -> aimux.admin.v1.CreateProviderRequest
-	7,  // 32: aimux.admin.v1.ProviderService.UpdateProvider:input_type -> aimux.admin.v1.UpdateProviderRequest
-	9,  // 33: aimux.admin.v1.ProviderService.DeleteProvider:input_type -> aimux.admin.v1.DeleteProviderRequest
-	11, // 34: aimux.admin.v1.ProviderService.WatchProviders:input_type -> aimux.admin.v1.WatchProvidersRequest
-	13, // 35: aimux.admin.v1.RoutingService.GetRouting:input_type -> aimux.admin.v1.GetRoutingRequest
-	15, // 36: aimux.admin.v1.RoutingService.UpdateRouting:input_type -> aimux.admin.v1.UpdateRoutingRequest
-	17, // 37: aimux.admin.v1.RoutingService.Explain:input_type -> aimux.admin.v1.ExplainRequest
-	19, // 38: aimux.admin.v1.TableService.GetTable:input_type -> aimux.admin.v1.GetTableRequest
-	21, // 39: aimux.admin.v1.TableService.WatchTable:input_type -> aimux.admin.v1.WatchTableRequest
-	24, // 40: aimux.admin.v1.NodeService.ListNodes:input_type -> aimux.admin.v1.ListNodesRequest
-	26, // 41: aimux.admin.v1.NodeService.WatchNodes:input_type -> aimux.admin.v1.WatchNodesRequest
-	28, // 42: aimux.admin.v1.NodeService.GetConvergence:input_type -> aimux.admin.v1.GetConvergenceRequest
-	31, // 43: aimux.admin.v1.NodeService.WaitForRevision:input_type -> aimux.admin.v1.WaitForRevisionRequest
-	33, // 44: aimux.admin.v1.HealthService.GetHealth:input_type -> aimux.admin.v1.GetHealthRequest
-	35, // 45: aimux.admin.v1.HealthService.WatchHealth:input_type -> aimux.admin.v1.WatchHealthRequest
-	37, // 46: aimux.admin.v1.HealthService.ListTransitions:input_type -> aimux.admin.v1.ListTransitionsRequest
-	39, // 47: aimux.admin.v1.HealthService.SetOverride:input_type -> aimux.admin.v1.SetOverrideRequest
-	41, // 48: aimux.admin.v1.UsageService.GetUsage:input_type -> aimux.admin.v1.GetUsageRequest
-	44, // 49: aimux.admin.v1.UsageService.ListRequests:input_type -> aimux.admin.v1.ListRequestsRequest
-	2,  // 50: aimux.admin.v1.ProviderService.ListProviders:output_type -> aimux.admin.v1.ListProvidersResponse
-	4,  // 51: aimux.admin.v1.ProviderService.GetProvider:output_type -> aimux.admin.v1.GetProviderResponse
-	6,  // 52: aimux.admin.v1.ProviderService.CreateProvider:output_type -> aimux.admin.v1.CreateProviderResponse
-	8,  // 53: aimux.admin.v1.ProviderService.UpdateProvider:output_type -> aimux.admin.v1.UpdateProviderResponse
-	10, // 54: aimux.admin.v1.ProviderService.DeleteProvider:output_type -> aimux.admin.v1.DeleteProviderResponse
-	12, // 55: aimux.admin.v1.ProviderService.WatchProviders:output_type -> aimux.admin.v1.WatchProvidersResponse
-	14, // 56: aimux.admin.v1.RoutingService.GetRouting:output_type -> aimux.admin.v1.GetRoutingResponse
-	16, // 57: aimux.admin.v1.RoutingService.UpdateRouting:output_type -> aimux.admin.v1.UpdateRoutingResponse
-	18, // 58: aimux.admin.v1.RoutingService.Explain:output_type -> aimux.admin.v1.ExplainResponse
-	20, // 59: aimux.admin.v1.TableService.GetTable:output_type -> aimux.admin.v1.GetTableResponse
-	22, // 60: aimux.admin.v1.TableService.WatchTable:output_type -> aimux.admin.v1.WatchTableResponse
-	25, // 61: aimux.admin.v1.NodeService.ListNodes:output_type -> aimux.admin.v1.ListNodesResponse
-	27, // 62: aimux.admin.v1.NodeService.WatchNodes:output_type -> aimux.admin.v1.WatchNodesResponse
-	29, // 63: aimux.admin.v1.NodeService.GetConvergence:output_type -> aimux.admin.v1.GetConvergenceResponse
-	32, // 64: aimux.admin.v1.NodeService.WaitForRevision:output_type -> aimux.admin.v1.WaitForRevisionResponse
-	34, // 65: aimux.admin.v1.HealthService.GetHealth:output_type -> aimux.admin.v1.GetHealthResponse
-	36, // 66: aimux.admin.v1.HealthService.WatchHealth:output_type -> aimux.admin.v1.WatchHealthResponse
-	38, // 67: aimux.admin.v1.HealthService.ListTransitions:output_type -> aimux.admin.v1.ListTransitionsResponse
-	40, // 68: aimux.admin.v1.HealthService.SetOverride:output_type -> aimux.admin.v1.SetOverrideResponse
-	42, // 69: aimux.admin.v1.UsageService.GetUsage:output_type -> aimux.admin.v1.GetUsageResponse
-	45, // 70: aimux.admin.v1.UsageService.ListRequests:output_type -> aimux.admin.v1.ListRequestsResponse
-	50, // [50:71] is the sub-list for method output_type
-	29, // [29:50] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	48, // 2: aimux.admin.v1.ProviderEntry.check:type_name -> aimux.table.v1.Check
+	0,  // 3: aimux.admin.v1.ListProvidersResponse.providers:type_name -> aimux.admin.v1.ProviderEntry
+	0,  // 4: aimux.admin.v1.GetProviderResponse.provider:type_name -> aimux.admin.v1.ProviderEntry
+	46, // 5: aimux.admin.v1.CreateProviderRequest.provider:type_name -> aimux.admin.v1.Provider
+	0,  // 6: aimux.admin.v1.CreateProviderResponse.provider:type_name -> aimux.admin.v1.ProviderEntry
+	46, // 7: aimux.admin.v1.UpdateProviderRequest.provider:type_name -> aimux.admin.v1.Provider
+	0,  // 8: aimux.admin.v1.UpdateProviderResponse.provider:type_name -> aimux.admin.v1.ProviderEntry
+	0,  // 9: aimux.admin.v1.WatchProvidersResponse.providers:type_name -> aimux.admin.v1.ProviderEntry
+	49, // 10: aimux.admin.v1.GetRoutingResponse.routing:type_name -> aimux.admin.v1.Routing
+	49, // 11: aimux.admin.v1.UpdateRoutingRequest.routing:type_name -> aimux.admin.v1.Routing
+	49, // 12: aimux.admin.v1.UpdateRoutingResponse.routing:type_name -> aimux.admin.v1.Routing
+	50, // 13: aimux.admin.v1.ExplainRequest.request:type_name -> aimux.table.v1.ExplainRequest
+	51, // 14: aimux.admin.v1.ExplainResponse.explanation:type_name -> aimux.table.v1.Explanation
+	52, // 15: aimux.admin.v1.GetTableResponse.config:type_name -> aimux.table.v1.Config
+	53, // 16: aimux.admin.v1.GetTableResponse.health:type_name -> aimux.table.v1.Health
+	52, // 17: aimux.admin.v1.WatchTableResponse.config:type_name -> aimux.table.v1.Config
+	53, // 18: aimux.admin.v1.WatchTableResponse.health:type_name -> aimux.table.v1.Health
+	54, // 19: aimux.admin.v1.NodeEntry.heartbeat:type_name -> aimux.table.v1.Heartbeat
+	23, // 20: aimux.admin.v1.ListNodesResponse.nodes:type_name -> aimux.admin.v1.NodeEntry
+	23, // 21: aimux.admin.v1.WatchNodesResponse.nodes:type_name -> aimux.admin.v1.NodeEntry
+	30, // 22: aimux.admin.v1.GetConvergenceResponse.recent:type_name -> aimux.admin.v1.Convergence
+	30, // 23: aimux.admin.v1.WaitForRevisionResponse.convergence:type_name -> aimux.admin.v1.Convergence
+	53, // 24: aimux.admin.v1.GetHealthResponse.health:type_name -> aimux.table.v1.Health
+	53, // 25: aimux.admin.v1.WatchHealthResponse.health:type_name -> aimux.table.v1.Health
+	55, // 26: aimux.admin.v1.ListTransitionsResponse.transitions:type_name -> aimux.table.v1.Transition
+	56, // 27: aimux.admin.v1.SetOverrideRequest.override:type_name -> aimux.table.v1.Override
+	43, // 28: aimux.admin.v1.GetUsageResponse.usage:type_name -> aimux.admin.v1.Usage
+	57, // 29: aimux.admin.v1.ListRequestsResponse.requests:type_name -> aimux.outcome.v1.Record
+	1,  // 30: aimux.admin.v1.ProviderService.ListProviders:input_type -> aimux.admin.v1.ListProvidersRequest
+	3,  // 31: aimux.admin.v1.ProviderService.GetProvider:input_type -> aimux.admin.v1.GetProviderRequest
+	5,  // 32: aimux.admin.v1.ProviderService.CreateProvider:input_type -> aimux.admin.v1.CreateProviderRequest
+	7,  // 33: aimux.admin.v1.ProviderService.UpdateProvider:input_type -> aimux.admin.v1.UpdateProviderRequest
+	9,  // 34: aimux.admin.v1.ProviderService.DeleteProvider:input_type -> aimux.admin.v1.DeleteProviderRequest
+	11, // 35: aimux.admin.v1.ProviderService.WatchProviders:input_type -> aimux.admin.v1.WatchProvidersRequest
+	13, // 36: aimux.admin.v1.RoutingService.GetRouting:input_type -> aimux.admin.v1.GetRoutingRequest
+	15, // 37: aimux.admin.v1.RoutingService.UpdateRouting:input_type -> aimux.admin.v1.UpdateRoutingRequest
+	17, // 38: aimux.admin.v1.RoutingService.Explain:input_type -> aimux.admin.v1.ExplainRequest
+	19, // 39: aimux.admin.v1.TableService.GetTable:input_type -> aimux.admin.v1.GetTableRequest
+	21, // 40: aimux.admin.v1.TableService.WatchTable:input_type -> aimux.admin.v1.WatchTableRequest
+	24, // 41: aimux.admin.v1.NodeService.ListNodes:input_type -> aimux.admin.v1.ListNodesRequest
+	26, // 42: aimux.admin.v1.NodeService.WatchNodes:input_type -> aimux.admin.v1.WatchNodesRequest
+	28, // 43: aimux.admin.v1.NodeService.GetConvergence:input_type -> aimux.admin.v1.GetConvergenceRequest
+	31, // 44: aimux.admin.v1.NodeService.WaitForRevision:input_type -> aimux.admin.v1.WaitForRevisionRequest
+	33, // 45: aimux.admin.v1.HealthService.GetHealth:input_type -> aimux.admin.v1.GetHealthRequest
+	35, // 46: aimux.admin.v1.HealthService.WatchHealth:input_type -> aimux.admin.v1.WatchHealthRequest
+	37, // 47: aimux.admin.v1.HealthService.ListTransitions:input_type -> aimux.admin.v1.ListTransitionsRequest
+	39, // 48: aimux.admin.v1.HealthService.SetOverride:input_type -> aimux.admin.v1.SetOverrideRequest
+	41, // 49: aimux.admin.v1.UsageService.GetUsage:input_type -> aimux.admin.v1.GetUsageRequest
+	44, // 50: aimux.admin.v1.UsageService.ListRequests:input_type -> aimux.admin.v1.ListRequestsRequest
+	2,  // 51: aimux.admin.v1.ProviderService.ListProviders:output_type -> aimux.admin.v1.ListProvidersResponse
+	4,  // 52: aimux.admin.v1.ProviderService.GetProvider:output_type -> aimux.admin.v1.GetProviderResponse
+	6,  // 53: aimux.admin.v1.ProviderService.CreateProvider:output_type -> aimux.admin.v1.CreateProviderResponse
+	8,  // 54: aimux.admin.v1.ProviderService.UpdateProvider:output_type -> aimux.admin.v1.UpdateProviderResponse
+	10, // 55: aimux.admin.v1.ProviderService.DeleteProvider:output_type -> aimux.admin.v1.DeleteProviderResponse
+	12, // 56: aimux.admin.v1.ProviderService.WatchProviders:output_type -> aimux.admin.v1.WatchProvidersResponse
+	14, // 57: aimux.admin.v1.RoutingService.GetRouting:output_type -> aimux.admin.v1.GetRoutingResponse
+	16, // 58: aimux.admin.v1.RoutingService.UpdateRouting:output_type -> aimux.admin.v1.UpdateRoutingResponse
+	18, // 59: aimux.admin.v1.RoutingService.Explain:output_type -> aimux.admin.v1.ExplainResponse
+	20, // 60: aimux.admin.v1.TableService.GetTable:output_type -> aimux.admin.v1.GetTableResponse
+	22, // 61: aimux.admin.v1.TableService.WatchTable:output_type -> aimux.admin.v1.WatchTableResponse
+	25, // 62: aimux.admin.v1.NodeService.ListNodes:output_type -> aimux.admin.v1.ListNodesResponse
+	27, // 63: aimux.admin.v1.NodeService.WatchNodes:output_type -> aimux.admin.v1.WatchNodesResponse
+	29, // 64: aimux.admin.v1.NodeService.GetConvergence:output_type -> aimux.admin.v1.GetConvergenceResponse
+	32, // 65: aimux.admin.v1.NodeService.WaitForRevision:output_type -> aimux.admin.v1.WaitForRevisionResponse
+	34, // 66: aimux.admin.v1.HealthService.GetHealth:output_type -> aimux.admin.v1.GetHealthResponse
+	36, // 67: aimux.admin.v1.HealthService.WatchHealth:output_type -> aimux.admin.v1.WatchHealthResponse
+	38, // 68: aimux.admin.v1.HealthService.ListTransitions:output_type -> aimux.admin.v1.ListTransitionsResponse
+	40, // 69: aimux.admin.v1.HealthService.SetOverride:output_type -> aimux.admin.v1.SetOverrideResponse
+	42, // 70: aimux.admin.v1.UsageService.GetUsage:output_type -> aimux.admin.v1.GetUsageResponse
+	45, // 71: aimux.admin.v1.UsageService.ListRequests:output_type -> aimux.admin.v1.ListRequestsResponse
+	51, // [51:72] is the sub-list for method output_type
+	30, // [30:51] is the sub-list for method input_type
+	30, // [30:30] is the sub-list for extension type_name
+	30, // [30:30] is the sub-list for extension extendee
+	0,  // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_aimux_admin_v1_admin_proto_init() }

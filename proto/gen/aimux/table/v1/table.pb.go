@@ -1680,9 +1680,11 @@ type Health struct {
 	// region_share_ppm is this region's part of the limits that are not a provider's; 0 means all.
 	RegionSharePpm uint32 `protobuf:"varint,6,opt,name=region_share_ppm,json=regionSharePpm,proto3" json:"region_share_ppm,omitempty"`
 	// regions are the other regions that this one hears of; empty where there is one alone.
-	Regions       []*RegionView `protobuf:"bytes,7,rep,name=regions,proto3" json:"regions,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Regions []*RegionView `protobuf:"bytes,7,rep,name=regions,proto3" json:"regions,omitempty"`
+	// outlier_reasons say for people what is odd about each of the outliers, in their order.
+	OutlierReasons []string `protobuf:"bytes,8,rep,name=outlier_reasons,json=outlierReasons,proto3" json:"outlier_reasons,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Health) Reset() {
@@ -1760,6 +1762,13 @@ func (x *Health) GetRegionSharePpm() uint32 {
 func (x *Health) GetRegions() []*RegionView {
 	if x != nil {
 		return x.Regions
+	}
+	return nil
+}
+
+func (x *Health) GetOutlierReasons() []string {
+	if x != nil {
+		return x.OutlierReasons
 	}
 	return nil
 }
@@ -1941,9 +1950,9 @@ func (x *RegionDigest) GetTargets() []*RegionTarget {
 // Demand is how much a region asks for.
 type Demand struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// rate of requests begun, per second, in thousandths.
-	RateMilli uint64 `protobuf:"varint,1,opt,name=rate_milli,json=rateMilli,proto3" json:"rate_milli,omitempty"`
-	InFlight  uint32 `protobuf:"varint,2,opt,name=in_flight,json=inFlight,proto3" json:"in_flight,omitempty"`
+	// rate of requests begun, per second, and how many are in flight on average; both in thousandths.
+	RateMilli     uint64 `protobuf:"varint,1,opt,name=rate_milli,json=rateMilli,proto3" json:"rate_milli,omitempty"`
+	InFlightMilli uint64 `protobuf:"varint,2,opt,name=in_flight_milli,json=inFlightMilli,proto3" json:"in_flight_milli,omitempty"`
 	// usual_milli is the rate before the circuit opened, over a minute: whose word counts by traffic.
 	UsualMilli    uint64 `protobuf:"varint,3,opt,name=usual_milli,json=usualMilli,proto3" json:"usual_milli,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1987,9 +1996,9 @@ func (x *Demand) GetRateMilli() uint64 {
 	return 0
 }
 
-func (x *Demand) GetInFlight() uint32 {
+func (x *Demand) GetInFlightMilli() uint64 {
 	if x != nil {
-		return x.InFlight
+		return x.InFlightMilli
 	}
 	return 0
 }
@@ -2150,8 +2159,10 @@ type TargetHealth struct {
 	OpenedUnixMs int64  `protobuf:"varint,16,opt,name=opened_unix_ms,json=openedUnixMs,proto3" json:"opened_unix_ms,omitempty"`
 	RetryUnixMs  int64  `protobuf:"varint,17,opt,name=retry_unix_ms,json=retryUnixMs,proto3" json:"retry_unix_ms,omitempty"`
 	// open_in are the other regions that find the target out by themselves; heeded says that it is open here by their word.
-	OpenIn        []string `protobuf:"bytes,18,rep,name=open_in,json=openIn,proto3" json:"open_in,omitempty"`
-	Heeded        bool     `protobuf:"varint,19,opt,name=heeded,proto3" json:"heeded,omitempty"`
+	OpenIn []string `protobuf:"bytes,18,rep,name=open_in,json=openIn,proto3" json:"open_in,omitempty"`
+	Heeded bool     `protobuf:"varint,19,opt,name=heeded,proto3" json:"heeded,omitempty"`
+	// check is how the provider's last free probe went; unset before the first, and for models and keys.
+	Check         *Check `protobuf:"bytes,20,opt,name=check,proto3" json:"check,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2319,6 +2330,76 @@ func (x *TargetHealth) GetHeeded() bool {
 	return false
 }
 
+func (x *TargetHealth) GetCheck() *Check {
+	if x != nil {
+		return x.Check
+	}
+	return nil
+}
+
+// Check is how a free probe of a provider went: it is free of charge, and tells whether the provider can be reached and takes the key.
+type Check struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	AtUnixMs int64                  `protobuf:"varint,1,opt,name=at_unix_ms,json=atUnixMs,proto3" json:"at_unix_ms,omitempty"`
+	// fault is why it failed, by its name; empty means that the provider answered.
+	Fault string `protobuf:"bytes,2,opt,name=fault,proto3" json:"fault,omitempty"`
+	// node that sent it.
+	Node          string `protobuf:"bytes,3,opt,name=node,proto3" json:"node,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Check) Reset() {
+	*x = Check{}
+	mi := &file_aimux_table_v1_table_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Check) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Check) ProtoMessage() {}
+
+func (x *Check) ProtoReflect() protoreflect.Message {
+	mi := &file_aimux_table_v1_table_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Check.ProtoReflect.Descriptor instead.
+func (*Check) Descriptor() ([]byte, []int) {
+	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *Check) GetAtUnixMs() int64 {
+	if x != nil {
+		return x.AtUnixMs
+	}
+	return 0
+}
+
+func (x *Check) GetFault() string {
+	if x != nil {
+		return x.Fault
+	}
+	return ""
+}
+
+func (x *Check) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
 // ProbeGrant lets one node send one probe to a target that is open.
 type ProbeGrant struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2333,7 +2414,7 @@ type ProbeGrant struct {
 
 func (x *ProbeGrant) Reset() {
 	*x = ProbeGrant{}
-	mi := &file_aimux_table_v1_table_proto_msgTypes[22]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2345,7 +2426,7 @@ func (x *ProbeGrant) String() string {
 func (*ProbeGrant) ProtoMessage() {}
 
 func (x *ProbeGrant) ProtoReflect() protoreflect.Message {
-	mi := &file_aimux_table_v1_table_proto_msgTypes[22]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2358,7 +2439,7 @@ func (x *ProbeGrant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProbeGrant.ProtoReflect.Descriptor instead.
 func (*ProbeGrant) Descriptor() ([]byte, []int) {
-	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{22}
+	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ProbeGrant) GetNode() string {
@@ -2408,7 +2489,7 @@ type Transition struct {
 
 func (x *Transition) Reset() {
 	*x = Transition{}
-	mi := &file_aimux_table_v1_table_proto_msgTypes[23]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2420,7 +2501,7 @@ func (x *Transition) String() string {
 func (*Transition) ProtoMessage() {}
 
 func (x *Transition) ProtoReflect() protoreflect.Message {
-	mi := &file_aimux_table_v1_table_proto_msgTypes[23]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2433,7 +2514,7 @@ func (x *Transition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Transition.ProtoReflect.Descriptor instead.
 func (*Transition) Descriptor() ([]byte, []int) {
-	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{23}
+	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Transition) GetAtUnixMs() int64 {
@@ -2527,7 +2608,7 @@ type Heartbeat struct {
 
 func (x *Heartbeat) Reset() {
 	*x = Heartbeat{}
-	mi := &file_aimux_table_v1_table_proto_msgTypes[24]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2539,7 +2620,7 @@ func (x *Heartbeat) String() string {
 func (*Heartbeat) ProtoMessage() {}
 
 func (x *Heartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_aimux_table_v1_table_proto_msgTypes[24]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2552,7 +2633,7 @@ func (x *Heartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Heartbeat.ProtoReflect.Descriptor instead.
 func (*Heartbeat) Descriptor() ([]byte, []int) {
-	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{24}
+	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Heartbeat) GetCluster() string {
@@ -2687,7 +2768,7 @@ type LimitSign struct {
 
 func (x *LimitSign) Reset() {
 	*x = LimitSign{}
-	mi := &file_aimux_table_v1_table_proto_msgTypes[25]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2699,7 +2780,7 @@ func (x *LimitSign) String() string {
 func (*LimitSign) ProtoMessage() {}
 
 func (x *LimitSign) ProtoReflect() protoreflect.Message {
-	mi := &file_aimux_table_v1_table_proto_msgTypes[25]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2712,7 +2793,7 @@ func (x *LimitSign) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LimitSign.ProtoReflect.Descriptor instead.
 func (*LimitSign) Descriptor() ([]byte, []int) {
-	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{25}
+	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *LimitSign) GetScope() string {
@@ -2776,7 +2857,7 @@ type Nack struct {
 
 func (x *Nack) Reset() {
 	*x = Nack{}
-	mi := &file_aimux_table_v1_table_proto_msgTypes[26]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2788,7 +2869,7 @@ func (x *Nack) String() string {
 func (*Nack) ProtoMessage() {}
 
 func (x *Nack) ProtoReflect() protoreflect.Message {
-	mi := &file_aimux_table_v1_table_proto_msgTypes[26]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2801,7 +2882,7 @@ func (x *Nack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Nack.ProtoReflect.Descriptor instead.
 func (*Nack) Descriptor() ([]byte, []int) {
-	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{26}
+	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Nack) GetConfigRevision() uint64 {
@@ -2840,7 +2921,7 @@ type Suspect struct {
 
 func (x *Suspect) Reset() {
 	*x = Suspect{}
-	mi := &file_aimux_table_v1_table_proto_msgTypes[27]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2852,7 +2933,7 @@ func (x *Suspect) String() string {
 func (*Suspect) ProtoMessage() {}
 
 func (x *Suspect) ProtoReflect() protoreflect.Message {
-	mi := &file_aimux_table_v1_table_proto_msgTypes[27]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2865,7 +2946,7 @@ func (x *Suspect) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Suspect.ProtoReflect.Descriptor instead.
 func (*Suspect) Descriptor() ([]byte, []int) {
-	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{27}
+	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Suspect) GetCluster() string {
@@ -2925,7 +3006,7 @@ type ExplainRequest struct {
 
 func (x *ExplainRequest) Reset() {
 	*x = ExplainRequest{}
-	mi := &file_aimux_table_v1_table_proto_msgTypes[28]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2937,7 +3018,7 @@ func (x *ExplainRequest) String() string {
 func (*ExplainRequest) ProtoMessage() {}
 
 func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_aimux_table_v1_table_proto_msgTypes[28]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2950,7 +3031,7 @@ func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainRequest.ProtoReflect.Descriptor instead.
 func (*ExplainRequest) Descriptor() ([]byte, []int) {
-	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{28}
+	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ExplainRequest) GetProtocol() string {
@@ -3011,7 +3092,7 @@ type Explanation struct {
 
 func (x *Explanation) Reset() {
 	*x = Explanation{}
-	mi := &file_aimux_table_v1_table_proto_msgTypes[29]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3023,7 +3104,7 @@ func (x *Explanation) String() string {
 func (*Explanation) ProtoMessage() {}
 
 func (x *Explanation) ProtoReflect() protoreflect.Message {
-	mi := &file_aimux_table_v1_table_proto_msgTypes[29]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3036,7 +3117,7 @@ func (x *Explanation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Explanation.ProtoReflect.Descriptor instead.
 func (*Explanation) Descriptor() ([]byte, []int) {
-	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{29}
+	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Explanation) GetNode() string {
@@ -3185,7 +3266,7 @@ type Considered struct {
 
 func (x *Considered) Reset() {
 	*x = Considered{}
-	mi := &file_aimux_table_v1_table_proto_msgTypes[30]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3197,7 +3278,7 @@ func (x *Considered) String() string {
 func (*Considered) ProtoMessage() {}
 
 func (x *Considered) ProtoReflect() protoreflect.Message {
-	mi := &file_aimux_table_v1_table_proto_msgTypes[30]
+	mi := &file_aimux_table_v1_table_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3210,7 +3291,7 @@ func (x *Considered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Considered.ProtoReflect.Descriptor instead.
 func (*Considered) Descriptor() ([]byte, []int) {
-	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{30}
+	return file_aimux_table_v1_table_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Considered) GetProvider() string {
@@ -3447,7 +3528,7 @@ const file_aimux_table_v1_table_proto_rawDesc = "" +
 	"team_claim\x18\x05 \x01(\tR\tteamClaim\x12!\n" +
 	"\fmodels_claim\x18\x06 \x01(\tR\vmodelsClaim\x12'\n" +
 	"\x0fproviders_claim\x18\a \x01(\tR\x0eprovidersClaim\x122\n" +
-	"\x15allow_private_address\x18\b \x01(\bR\x13allowPrivateAddress\"\xc9\x02\n" +
+	"\x15allow_private_address\x18\b \x01(\bR\x13allowPrivateAddress\"\xf2\x02\n" +
 	"\x06Health\x12.\n" +
 	"\x06header\x18\x01 \x01(\v2\x16.aimux.table.v1.HeaderR\x06header\x126\n" +
 	"\atargets\x18\x02 \x03(\v2\x1c.aimux.table.v1.TargetHealthR\atargets\x12\x1d\n" +
@@ -3456,7 +3537,8 @@ const file_aimux_table_v1_table_proto_rawDesc = "" +
 	"\vtransitions\x18\x04 \x03(\v2\x1a.aimux.table.v1.TransitionR\vtransitions\x12\x1a\n" +
 	"\boutliers\x18\x05 \x03(\tR\boutliers\x12(\n" +
 	"\x10region_share_ppm\x18\x06 \x01(\rR\x0eregionSharePpm\x124\n" +
-	"\aregions\x18\a \x03(\v2\x1a.aimux.table.v1.RegionViewR\aregions\"\x9c\x01\n" +
+	"\aregions\x18\a \x03(\v2\x1a.aimux.table.v1.RegionViewR\aregions\x12'\n" +
+	"\x0foutlier_reasons\x18\b \x03(\tR\x0eoutlierReasons\"\x9c\x01\n" +
 	"\n" +
 	"RegionView\x12\x16\n" +
 	"\x06region\x18\x01 \x01(\tR\x06region\x12\x16\n" +
@@ -3473,11 +3555,11 @@ const file_aimux_table_v1_table_proto_rawDesc = "" +
 	"\x06demand\x18\x04 \x01(\v2\x16.aimux.table.v1.DemandR\x06demand\x12\x1b\n" +
 	"\tshare_ppm\x18\x05 \x01(\rR\bsharePpm\x12$\n" +
 	"\x0eidle_share_ppm\x18\x06 \x01(\rR\fidleSharePpm\x126\n" +
-	"\atargets\x18\a \x03(\v2\x1c.aimux.table.v1.RegionTargetR\atargets\"e\n" +
+	"\atargets\x18\a \x03(\v2\x1c.aimux.table.v1.RegionTargetR\atargets\"p\n" +
 	"\x06Demand\x12\x1d\n" +
 	"\n" +
-	"rate_milli\x18\x01 \x01(\x04R\trateMilli\x12\x1b\n" +
-	"\tin_flight\x18\x02 \x01(\rR\binFlight\x12\x1f\n" +
+	"rate_milli\x18\x01 \x01(\x04R\trateMilli\x12&\n" +
+	"\x0fin_flight_milli\x18\x02 \x01(\x04R\rinFlightMilli\x12\x1f\n" +
 	"\vusual_milli\x18\x03 \x01(\x04R\n" +
 	"usualMilli\"\xd3\x02\n" +
 	"\fRegionTarget\x12\x1a\n" +
@@ -3493,7 +3575,7 @@ const file_aimux_table_v1_table_proto_rawDesc = "" +
 	"\x06demand\x18\b \x01(\v2\x16.aimux.table.v1.DemandR\x06demand\x12\x1b\n" +
 	"\tshare_ppm\x18\t \x01(\rR\bsharePpm\x12!\n" +
 	"\fthrottled_ms\x18\n" +
-	" \x01(\rR\vthrottledMs\"\xfd\x04\n" +
+	" \x01(\rR\vthrottledMs\"\xaa\x05\n" +
 	"\fTargetHealth\x12\x1a\n" +
 	"\bprovider\x18\x01 \x01(\tR\bprovider\x12\x14\n" +
 	"\x05model\x18\x02 \x01(\tR\x05model\x12+\n" +
@@ -3519,7 +3601,13 @@ const file_aimux_table_v1_table_proto_rawDesc = "" +
 	"\x0eopened_unix_ms\x18\x10 \x01(\x03R\fopenedUnixMs\x12\"\n" +
 	"\rretry_unix_ms\x18\x11 \x01(\x03R\vretryUnixMs\x12\x17\n" +
 	"\aopen_in\x18\x12 \x03(\tR\x06openIn\x12\x16\n" +
-	"\x06heeded\x18\x13 \x01(\bR\x06heeded\"r\n" +
+	"\x06heeded\x18\x13 \x01(\bR\x06heeded\x12+\n" +
+	"\x05check\x18\x14 \x01(\v2\x15.aimux.table.v1.CheckR\x05check\"O\n" +
+	"\x05Check\x12\x1c\n" +
+	"\n" +
+	"at_unix_ms\x18\x01 \x01(\x03R\batUnixMs\x12\x14\n" +
+	"\x05fault\x18\x02 \x01(\tR\x05fault\x12\x12\n" +
+	"\x04node\x18\x03 \x01(\tR\x04node\"r\n" +
 	"\n" +
 	"ProbeGrant\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x14\n" +
@@ -3648,7 +3736,7 @@ func file_aimux_table_v1_table_proto_rawDescGZIP() []byte {
 }
 
 var file_aimux_table_v1_table_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_aimux_table_v1_table_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
+var file_aimux_table_v1_table_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
 var file_aimux_table_v1_table_proto_goTypes = []any{
 	(State)(0),             // 0: aimux.table.v1.State
 	(*Header)(nil),         // 1: aimux.table.v1.Header
@@ -3673,16 +3761,17 @@ var file_aimux_table_v1_table_proto_goTypes = []any{
 	(*Demand)(nil),         // 20: aimux.table.v1.Demand
 	(*RegionTarget)(nil),   // 21: aimux.table.v1.RegionTarget
 	(*TargetHealth)(nil),   // 22: aimux.table.v1.TargetHealth
-	(*ProbeGrant)(nil),     // 23: aimux.table.v1.ProbeGrant
-	(*Transition)(nil),     // 24: aimux.table.v1.Transition
-	(*Heartbeat)(nil),      // 25: aimux.table.v1.Heartbeat
-	(*LimitSign)(nil),      // 26: aimux.table.v1.LimitSign
-	(*Nack)(nil),           // 27: aimux.table.v1.Nack
-	(*Suspect)(nil),        // 28: aimux.table.v1.Suspect
-	(*ExplainRequest)(nil), // 29: aimux.table.v1.ExplainRequest
-	(*Explanation)(nil),    // 30: aimux.table.v1.Explanation
-	(*Considered)(nil),     // 31: aimux.table.v1.Considered
-	nil,                    // 32: aimux.table.v1.ExplainRequest.HeadersEntry
+	(*Check)(nil),          // 23: aimux.table.v1.Check
+	(*ProbeGrant)(nil),     // 24: aimux.table.v1.ProbeGrant
+	(*Transition)(nil),     // 25: aimux.table.v1.Transition
+	(*Heartbeat)(nil),      // 26: aimux.table.v1.Heartbeat
+	(*LimitSign)(nil),      // 27: aimux.table.v1.LimitSign
+	(*Nack)(nil),           // 28: aimux.table.v1.Nack
+	(*Suspect)(nil),        // 29: aimux.table.v1.Suspect
+	(*ExplainRequest)(nil), // 30: aimux.table.v1.ExplainRequest
+	(*Explanation)(nil),    // 31: aimux.table.v1.Explanation
+	(*Considered)(nil),     // 32: aimux.table.v1.Considered
+	nil,                    // 33: aimux.table.v1.ExplainRequest.HeadersEntry
 }
 var file_aimux_table_v1_table_proto_depIdxs = []int32{
 	1,  // 0: aimux.table.v1.Config.header:type_name -> aimux.table.v1.Header
@@ -3708,7 +3797,7 @@ var file_aimux_table_v1_table_proto_depIdxs = []int32{
 	3,  // 20: aimux.table.v1.Team.limits:type_name -> aimux.table.v1.Limits
 	1,  // 21: aimux.table.v1.Health.header:type_name -> aimux.table.v1.Header
 	22, // 22: aimux.table.v1.Health.targets:type_name -> aimux.table.v1.TargetHealth
-	24, // 23: aimux.table.v1.Health.transitions:type_name -> aimux.table.v1.Transition
+	25, // 23: aimux.table.v1.Health.transitions:type_name -> aimux.table.v1.Transition
 	18, // 24: aimux.table.v1.Health.regions:type_name -> aimux.table.v1.RegionView
 	1,  // 25: aimux.table.v1.RegionDigest.header:type_name -> aimux.table.v1.Header
 	20, // 26: aimux.table.v1.RegionDigest.demand:type_name -> aimux.table.v1.Demand
@@ -3716,22 +3805,23 @@ var file_aimux_table_v1_table_proto_depIdxs = []int32{
 	0,  // 28: aimux.table.v1.RegionTarget.state:type_name -> aimux.table.v1.State
 	20, // 29: aimux.table.v1.RegionTarget.demand:type_name -> aimux.table.v1.Demand
 	0,  // 30: aimux.table.v1.TargetHealth.state:type_name -> aimux.table.v1.State
-	23, // 31: aimux.table.v1.TargetHealth.probe:type_name -> aimux.table.v1.ProbeGrant
-	0,  // 32: aimux.table.v1.Transition.from:type_name -> aimux.table.v1.State
-	0,  // 33: aimux.table.v1.Transition.to:type_name -> aimux.table.v1.State
-	1,  // 34: aimux.table.v1.Heartbeat.applied:type_name -> aimux.table.v1.Header
-	27, // 35: aimux.table.v1.Heartbeat.nack:type_name -> aimux.table.v1.Nack
-	26, // 36: aimux.table.v1.Heartbeat.limits:type_name -> aimux.table.v1.LimitSign
-	0,  // 37: aimux.table.v1.Suspect.state:type_name -> aimux.table.v1.State
-	32, // 38: aimux.table.v1.ExplainRequest.headers:type_name -> aimux.table.v1.ExplainRequest.HeadersEntry
-	1,  // 39: aimux.table.v1.Explanation.table:type_name -> aimux.table.v1.Header
-	31, // 40: aimux.table.v1.Explanation.candidates:type_name -> aimux.table.v1.Considered
-	0,  // 41: aimux.table.v1.Considered.state:type_name -> aimux.table.v1.State
-	42, // [42:42] is the sub-list for method output_type
-	42, // [42:42] is the sub-list for method input_type
-	42, // [42:42] is the sub-list for extension type_name
-	42, // [42:42] is the sub-list for extension extendee
-	0,  // [0:42] is the sub-list for field type_name
+	24, // 31: aimux.table.v1.TargetHealth.probe:type_name -> aimux.table.v1.ProbeGrant
+	23, // 32: aimux.table.v1.TargetHealth.check:type_name -> aimux.table.v1.Check
+	0,  // 33: aimux.table.v1.Transition.from:type_name -> aimux.table.v1.State
+	0,  // 34: aimux.table.v1.Transition.to:type_name -> aimux.table.v1.State
+	1,  // 35: aimux.table.v1.Heartbeat.applied:type_name -> aimux.table.v1.Header
+	28, // 36: aimux.table.v1.Heartbeat.nack:type_name -> aimux.table.v1.Nack
+	27, // 37: aimux.table.v1.Heartbeat.limits:type_name -> aimux.table.v1.LimitSign
+	0,  // 38: aimux.table.v1.Suspect.state:type_name -> aimux.table.v1.State
+	33, // 39: aimux.table.v1.ExplainRequest.headers:type_name -> aimux.table.v1.ExplainRequest.HeadersEntry
+	1,  // 40: aimux.table.v1.Explanation.table:type_name -> aimux.table.v1.Header
+	32, // 41: aimux.table.v1.Explanation.candidates:type_name -> aimux.table.v1.Considered
+	0,  // 42: aimux.table.v1.Considered.state:type_name -> aimux.table.v1.State
+	43, // [43:43] is the sub-list for method output_type
+	43, // [43:43] is the sub-list for method input_type
+	43, // [43:43] is the sub-list for extension type_name
+	43, // [43:43] is the sub-list for extension extendee
+	0,  // [0:43] is the sub-list for field type_name
 }
 
 func init() { file_aimux_table_v1_table_proto_init() }
@@ -3745,7 +3835,7 @@ func file_aimux_table_v1_table_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_aimux_table_v1_table_proto_rawDesc), len(file_aimux_table_v1_table_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   32,
+			NumMessages:   33,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
