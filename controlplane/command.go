@@ -23,6 +23,7 @@ func Main(ctx context.Context, args []string, lookupEnv func(string) (string, bo
 	line.Truth(&cfg.AdminOpen, "admin-open", "let the admin API listen beyond loopback without TLS")
 	line.Text(&cfg.AdminAnonymous, "admin-anonymous", "", "what callers of the admin API without a token may do, on loopback: viewer, operator or admin; empty means nothing")
 	line.Truth(&cfg.TrustStore, "trust-store", "take a stored catalog that is not signed, as earlier versions wrote it; for one start")
+	line.Truth(&cfg.DebugOpen, "debug-open", "let whoever reaches the debug listener in, without a token")
 	line.Text(&cfg.Data, "data", "", "directory for what this replica remembers")
 	line.Text(&cfg.File, "config", "", "the operator's catalog, JSON or YAML, watched")
 	return line.Main(args, func(who command.Party) error {
@@ -36,8 +37,8 @@ func Main(ctx context.Context, args []string, lookupEnv func(string) (string, bo
 		first := func(token secret.Secret) {
 			fmt.Fprintf(stderr, "aimux-controlplane: first start: the admin token, shown this once: %s\n", token.Reveal())
 		}
-		return Run(ctx, cfg, Deps{Bus: who.Bus, Log: who.Log, Level: who.Level, LookupEnv: lookupEnv, FirstToken: first, Ready: func(addr string) {
-			who.Log.Info("control plane is ready", "id", cfg.ID, "admin", "http://"+addr)
+		return Run(ctx, cfg, Deps{Bus: who.Bus, Log: who.Log, Level: who.Level, TLS: who.TLS, DebugTLS: who.DebugTLS, LookupEnv: lookupEnv, FirstToken: first, Ready: func(addr string) {
+			who.Log.Info("control plane is ready", "id", cfg.ID, "admin", command.Scheme(who.TLS)+addr)
 		}})
 	})
 }

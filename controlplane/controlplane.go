@@ -40,8 +40,10 @@ import (
 	outcomev1 "github.com/aimux/aimux/proto/gen/aimux/outcome/v1"
 	tablev1 "github.com/aimux/aimux/proto/gen/aimux/table/v1"
 	"github.com/aimux/aimux/shared/bus"
+	"github.com/aimux/aimux/shared/certs"
 	"github.com/aimux/aimux/shared/identity"
 	"github.com/aimux/aimux/shared/issuer"
+	"github.com/aimux/aimux/shared/keyfile"
 	"github.com/aimux/aimux/shared/secret"
 	"github.com/aimux/aimux/shared/telemetry"
 )
@@ -63,8 +65,10 @@ type Config struct {
 	TrustStore bool
 	// AdminHosts are the listener's names besides addresses and names without a dot; "*" allows all.
 	AdminHosts []string
-	// Debug is the address of the debug listener, which has no access control; empty means none.
-	Debug string
+	// Debug is the address of the debug listener; empty means none. It wants a token of its own, filed as the process's own is, unless
+	// DebugOpen says that whoever reaches it may read it.
+	Debug     string
+	DebugOpen bool
 	// Data is the directory of what this replica remembers; empty means that it remembers nothing.
 	Data string
 	// File is the operator's catalog, JSON or YAML, watched; empty means none. What changes in it, of routing, auth and each
@@ -88,6 +92,8 @@ type Deps struct {
 	Level *slog.LevelVar
 	// Listener is the admin API's, closed by Run; nil means that Run listens on Config.Admin.
 	Listener net.Listener
+	// TLS is spoken on the admin listener, DebugTLS on the debug listener; nil means plain HTTP.
+	TLS, DebugTLS *certs.Keeper
 	// LookupEnv finds what env: keys name; nil means the process's environment. It should find the same on every replica.
 	LookupEnv func(name string) (string, bool)
 	// Ready is called once, when the catalog has been read and the admin API answers at addr; nil is allowed.
@@ -179,7 +185,7 @@ func build(ctx context.Context, cfg Config, deps Deps) (*replica, error) {
 		r.memory, err = newMemory(cfg.Data, deps.Log)
 	}
 	if err == nil {
-		r.listener, err = listen(ctx, cfg, deps.Listener)
+		r.listener, err = listen(ctx, cfg, deps)
 	}
 	if err != nil {
 		return nil, err
@@ -207,8 +213,8 @@ func nonce() (n secret.Nonce) {
 }
 
 // listen opens the admin listener, and refuses one that the world can reach unless it was asked for.
-func listen(ctx context.Context, cfg Config, given net.Listener) (net.Listener, error) {
-	listener := given
+func listen(ctx context.Context, cfg Config, deps Deps) (net.Listener, error) {
+	listener := deps.Listener
 	if listener == nil {
 		if cfg.Admin == "" {
 			cfg.Admin = adminDefault
@@ -219,21 +225,24 @@ func listen(ctx context.Context, cfg Config, given net.Listener) (net.Listener, 
 		}
 	}
 	if tcp, ok := listener.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
-		if err := exposed(cfg); err != nil {
+		if err := exposed(cfg, deps.TLS != nil); err != nil {
 			listener.Close()
 			return nil, fmt.Errorf("--admin %s: %w", listener.Addr(), err)
 		}
+	}
+	if deps.TLS != nil {
+		listener = deps.TLS.Listener(listener, "h2", "http/1.1")
 	}
 	return listener, nil
 }
 
 // exposed says why the admin API must not listen beyond loopback.
-func exposed(cfg Config) error {
+func exposed(cfg Config, tls bool) error {
 	switch {
 	case cfg.AdminAnonymous != "":
 		return fmt.Errorf("whoever reaches it would be %s; --admin-anonymous is for loopback", cfg.AdminAnonymous)
-	case !cfg.AdminOpen:
-		return errors.New("without TLS, tokens and keys would cross the network in clear; --admin-open (AIMUX_ADMIN_OPEN=true) overrides this")
+	case !cfg.AdminOpen && !tls:
+		return errors.New("without TLS, tokens and keys would cross the network in clear; give it --tls-cert and --tls-key; --admin-open (AIMUX_ADMIN_OPEN=true) overrides this")
 	}
 	return nil
 }
@@ -290,8 +299,17 @@ func (r *replica) debug(ctx context.Context, all *sync.WaitGroup) error {
 	if err != nil {
 		return fmt.Errorf("--debug %s: %w", r.cfg.Debug, err)
 	}
+	token, unfile, err := keyfile.DebugToken(r.cfg.Tokens, listener.Addr().String(), r.cfg.DebugOpen)
+	if err != nil {
+		listener.Close()
+		return fmt.Errorf("--debug %s: %w", r.cfg.Debug, err)
+	}
+	if r.deps.DebugTLS != nil {
+		listener = r.deps.DebugTLS.Listener(listener, "http/1.1")
+	}
 	all.Go(func() {
-		if err := telemetry.Debug(ctx, listener, telemetry.DebugDeps{Metrics: r.metrics, Level: r.deps.Level}); err != nil {
+		defer unfile()
+		if err := telemetry.Debug(ctx, listener, telemetry.DebugDeps{Metrics: r.metrics, Level: r.deps.Level, Token: token}); err != nil {
 			r.deps.Log.Error("no more debug pages", "error", err)
 		}
 	})

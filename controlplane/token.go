@@ -28,15 +28,11 @@ func (r *replica) firstToken(doc *adminv1.Document) (saved func()) {
 // localToken makes the process's own token and files it where only whoever runs the process can read it. It ends with the process, so
 // what another program that takes over the address may be shown is worth nothing.
 func (r *replica) localToken() (hash []byte, unfile func(), err error) {
-	if r.cfg.Tokens == "" {
-		return nil, func() {}, nil
+	token, unfile, err := keyfile.MintToken(r.cfg.Tokens, r.listener.Addr().String())
+	if err != nil || token.IsZero() {
+		return nil, unfile, err
 	}
-	key := admin.MintToken(admin.LocalID)
-	unfile, err = keyfile.FileToken(r.cfg.Tokens, r.listener.Addr().String(), key)
-	if err != nil {
-		return nil, func() {}, err
-	}
-	return r.hasher.Hash(key), unfile, nil
+	return r.hasher.Hash(token), unfile, nil
 }
 
 // newArchive opens the archive of the audit log.

@@ -50,6 +50,7 @@ import (
 	"github.com/aimux/aimux/dataplane/internal/upstream"
 	"github.com/aimux/aimux/dataplane/internal/vitals"
 	"github.com/aimux/aimux/shared/bus"
+	"github.com/aimux/aimux/shared/certs"
 	"github.com/aimux/aimux/shared/outcome"
 	"github.com/aimux/aimux/shared/secret"
 	"github.com/aimux/aimux/shared/telemetry"
@@ -62,8 +63,10 @@ type Config struct {
 	Version             string
 	// Listen is the data address, where Deps brings no listener.
 	Listen string
-	// Debug is the address of the debug listener; empty means none.
-	Debug string
+	// Debug is the address of the debug listener; empty means none. It wants a token, filed in the directory Tokens for who runs the process,
+	// unless DebugOpen says that whoever reaches it may read it.
+	Debug, Tokens string
+	DebugOpen     bool
 	// Data is the directory of what lasts: the last good table. Empty means that nothing does.
 	Data string
 	// Redis is the URL of the store that shares limits out among nodes; empty means that each keeps to its fair share.
@@ -87,6 +90,9 @@ type Deps struct {
 	Level *slog.LevelVar
 	// Listener takes the data traffic; nil means Config.Listen.
 	Listener net.Listener
+	// TLS is spoken on the data listener, DebugTLS on the debug listener; nil means plain HTTP. RedisTLS is spoken with Redis; nil means what
+	// the URL's scheme says, with the system's authorities.
+	TLS, DebugTLS, RedisTLS *certs.Keeper
 	// DialRedis replaces the network on the way to Redis, for a store inside this process; nil means the network.
 	DialRedis func(ctx context.Context, network, address string) (net.Conn, error)
 	// Ready is called once, with the data address, as soon as requests are served: there is a table, or none has come in five seconds. Nil is allowed.
@@ -114,13 +120,15 @@ func Run(ctx context.Context, cfg Config, deps Deps) error {
 }
 
 func listen(ctx context.Context, cfg Config, deps Deps) (net.Listener, error) {
-	if deps.Listener != nil {
-		return deps.Listener, nil
+	listener := deps.Listener
+	if listener == nil {
+		var err error
+		if listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen); err != nil {
+			return nil, fmt.Errorf("listening on %q (--listen): %w", cfg.Listen, err)
+		}
 	}
-	var lc net.ListenConfig
-	listener, err := lc.Listen(ctx, "tcp", cfg.Listen)
-	if err != nil {
-		return nil, fmt.Errorf("listening on %q (--listen): %w", cfg.Listen, err)
+	if deps.TLS != nil {
+		listener = deps.TLS.Listener(listener, "http/1.1")
 	}
 	return listener, nil
 }

@@ -23,7 +23,7 @@ type limits struct{ *limit.Limiter }
 func (n *node) newLimits() error {
 	var source limit.Source
 	if n.cfg.Redis != "" {
-		redis, err := limit.NewRedis(limit.RedisConfig{URL: n.cfg.Redis, Cluster: n.cfg.Cluster, Region: n.cfg.Region, Dial: n.deps.DialRedis})
+		redis, err := limit.NewRedis(limit.RedisConfig{URL: n.cfg.Redis, Cluster: n.cfg.Cluster, Region: n.cfg.Region, TLS: n.deps.RedisTLS, Dial: n.deps.DialRedis})
 		if err != nil {
 			return fmt.Errorf("--redis: %w", err)
 		}

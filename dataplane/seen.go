@@ -10,6 +10,7 @@ import (
 	tablev1 "github.com/aimux/aimux/proto/gen/aimux/table/v1"
 
 	"github.com/aimux/aimux/dataplane/internal/proxy"
+	"github.com/aimux/aimux/shared/keyfile"
 	"github.com/aimux/aimux/shared/telemetry"
 )
 
@@ -23,8 +24,17 @@ func (n *node) debug(ctx context.Context, start func(func(context.Context) error
 	if err != nil {
 		return fmt.Errorf("listening on %q (--debug): %w", n.cfg.Debug, err)
 	}
+	token, unfile, err := keyfile.DebugToken(n.cfg.Tokens, listener.Addr().String(), n.cfg.DebugOpen)
+	if err != nil {
+		listener.Close()
+		return fmt.Errorf("--debug %s: %w", n.cfg.Debug, err)
+	}
+	if n.deps.DebugTLS != nil {
+		listener = n.deps.DebugTLS.Listener(listener, "http/1.1")
+	}
 	start(func(ctx context.Context) error {
-		return telemetry.Debug(ctx, listener, telemetry.DebugDeps{Metrics: n.metrics, Level: n.deps.Level, Pages: map[string]telemetry.Page{
+		defer unfile()
+		return telemetry.Debug(ctx, listener, telemetry.DebugDeps{Token: token, Metrics: n.metrics, Level: n.deps.Level, Pages: map[string]telemetry.Page{
 			"/debug/table": n.debugTable, "/debug/why": n.debugWhy, "/debug/limits": n.debugLimits,
 		}})
 	})

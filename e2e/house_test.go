@@ -174,7 +174,7 @@ func startSized(t testing.TB, controlplanes, nodes int, regions string, catalog 
 	t.Helper()
 	dir := t.TempDir()
 	port := freePorts(t)
-	env := append(os.Environ(), "AIMUX_ADMIN_ANONYMOUS=admin", "AIMUX_HOME="+dir, "CLUSTER_DIR="+dir, "CLUSTER_PORT="+strconv.Itoa(port), "CLUSTER_CONFIG="+writeCatalog(t, dir, catalog),
+	env := append(os.Environ(), "AIMUX_ADMIN_ANONYMOUS=admin", "AIMUX_DEBUG_OPEN=true", "AIMUX_HOME="+dir, "CLUSTER_DIR="+dir, "CLUSTER_PORT="+strconv.Itoa(port), "CLUSTER_CONFIG="+writeCatalog(t, dir, catalog),
 		fmt.Sprintf("CONTROLPLANES=%d", controlplanes), fmt.Sprintf("NODES=%d", nodes), "REGIONS="+regions)
 	script := func(t testing.TB, args ...string) {
 		t.Helper()

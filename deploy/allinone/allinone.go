@@ -22,6 +22,7 @@ import (
 	"github.com/aimux/aimux/controlplane"
 	"github.com/aimux/aimux/dataplane"
 	"github.com/aimux/aimux/shared/bus"
+	"github.com/aimux/aimux/shared/certs"
 	"github.com/aimux/aimux/shared/keyfile"
 	"github.com/aimux/aimux/shared/secret"
 )
@@ -53,6 +54,8 @@ type Deps struct {
 	Log *slog.Logger
 	// Level is the log's, for changing it at run time over the debug listener; nil means that it stays.
 	Level *slog.LevelVar
+	// TLS is spoken on the data listener, AdminTLS on those for operators; nil means plain HTTP.
+	TLS, AdminTLS *certs.Keeper
 	// Ready is called once, when requests are served.
 	Ready func(Addresses)
 	// FirstToken is called at the first start in a data directory, before Ready, with an admin token that nobody keeps; nil means that none
@@ -106,13 +109,13 @@ func Run(ctx context.Context, cfg Config, deps Deps) error {
 			ID: "cp-1", Cluster: cluster, Region: cfg.Region, Version: cfg.Version, Data: filepath.Join(cfg.Data, "cp-1"), File: cfg.File, ClusterKey: key, Seed: controlplane.Trial(),
 			AdminOpen: cfg.AdminOpen, AdminAnonymous: cfg.AdminAnonymous, Tokens: cfg.Tokens,
 			TrustStore: true, // the store is a directory beside the cluster key: whoever can write to the one can read the other
-		}, controlplane.Deps{Bus: above, Log: deps.Log, Listener: listeners.admin, Ready: ready, FirstToken: deps.FirstToken})
+		}, controlplane.Deps{Bus: above, Log: deps.Log, TLS: deps.AdminTLS, Listener: listeners.admin, Ready: ready, FirstToken: deps.FirstToken})
 	})
 	planes.start("node", func(ctx context.Context, ready func(string)) error {
 		return dataplane.Run(ctx, dataplane.Config{
 			ID: "node-1", Cluster: cluster, Region: cfg.Region, Version: cfg.Version, Data: filepath.Join(cfg.Data, "node-1"), ClusterKey: key,
-			Redis: redisURL, Debug: cfg.Debug,
-		}, dataplane.Deps{Bus: below, Log: deps.Log, Level: deps.Level, Listener: listeners.data, DialRedis: limits.dial, Ready: ready})
+			Redis: redisURL, Debug: cfg.Debug, Tokens: cfg.Tokens,
+		}, dataplane.Deps{Bus: below, Log: deps.Log, TLS: deps.TLS, DebugTLS: deps.AdminTLS, Level: deps.Level, Listener: listeners.data, DialRedis: limits.dial, Ready: ready})
 	})
 	return planes.wait(func() {
 		deps.Ready(Addresses{Data: listeners.data.Addr().String(), Admin: listeners.admin.Addr().String()})

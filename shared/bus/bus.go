@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/aimux/aimux/shared/certs"
 	"github.com/nats-io/nats.go"
 )
 
@@ -51,8 +52,11 @@ type Config struct {
 	Cluster, Region, Name string
 	// CredentialsFile holds a NATS user's JWT and seed; empty means none.
 	CredentialsFile string
-	// TLS is used for servers that want it; nil means the system's roots.
-	TLS *tls.Config
+	// NKeyFile holds a NATS user's nkey seed; empty means none.
+	NKeyFile string
+	// TLS is spoken with the servers, which must have a certificate that it believes; nil means that they decide, and are believed by the
+	// system's authorities.
+	TLS *certs.Keeper
 	// Changed is called after each connect, reconnect and loss, but not for Close, from a goroutine of the bus; it must not block.
 	// Nil is allowed.
 	Changed func(connected bool)
@@ -119,7 +123,15 @@ func Connect(cfg Config) (*Bus, error) {
 		cfg.Changed = func(bool) {}
 	}
 	b := &Bus{cfg: cfg, lanes: newLanes(), subs: map[*subscription]struct{}{}}
-	conn, err := nats.Connect(cfg.URL, b.options()...)
+	opts := b.options()
+	if cfg.NKeyFile != "" {
+		login, err := nats.NkeyOptionFromSeed(cfg.NKeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("connecting to the bus: nkey %q: %w", cfg.NKeyFile, err)
+		}
+		opts = append(opts, login)
+	}
+	conn, err := nats.Connect(cfg.URL, opts...)
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the bus: %w", err)
 	}
@@ -172,7 +184,8 @@ func (b *Bus) options() []nats.Option {
 		opts = append(opts, nats.UserCredentials(cfg.CredentialsFile))
 	}
 	if cfg.TLS != nil {
-		opts = append(opts, nats.Secure(cfg.TLS))
+		// Asked at every connect, so that renewed certificates need no restart.
+		opts = append(opts, nats.Secure(&tls.Config{MinVersion: tls.VersionTLS12}), nats.ClientTLSConfig(cfg.TLS.Certificate, cfg.TLS.Roots))
 	}
 	return opts
 }

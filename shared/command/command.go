@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/aimux/aimux/shared/bus"
+	"github.com/aimux/aimux/shared/certs"
 	"github.com/aimux/aimux/shared/keyfile"
 	"github.com/aimux/aimux/shared/secret"
 	"github.com/aimux/aimux/shared/telemetry"
@@ -27,7 +28,11 @@ type Line struct {
 	party            Party
 	nats             string
 	credentials, key string
+	nkey             string
 	level            slog.Level
+	// tls is for this process's own listeners, natsTLS for its way to NATS, debugCA for clients of the debug listener.
+	tls, natsTLS certs.Files
+	debugCA      string
 }
 
 // Party is who the process is, connected to the bus.
@@ -38,6 +43,8 @@ type Party struct {
 	Log                          *slog.Logger
 	// Level is the log's, and may be changed at any time.
 	Level *slog.LevelVar
+	// TLS is spoken by the main listener, DebugTLS by the debug listener; nil means that they speak plain HTTP.
+	TLS, DebugTLS *certs.Keeper
 }
 
 // New begins a command line with the flags that every plane has. id is the default of --id; lookupEnv is os.LookupEnv.
@@ -49,6 +56,12 @@ func New(name, id string, lookupEnv func(string) (string, bool), stderr io.Write
 	l.Text(&l.party.Region, "region", "local", "the region this process stands in")
 	l.Text(&l.nats, "nats", "nats://127.0.0.1:4222", "NATS servers, comma-separated")
 	l.Text(&l.credentials, "nats-credentials", "", "file with a NATS user's JWT and seed")
+	l.Text(&l.nkey, "nats-nkey", "", "file with a NATS user's nkey seed")
+	l.Files(&l.natsTLS, "nats", "to NATS")
+	l.Text(&l.tls.Cert, "tls-cert", "", "certificate of this process's listeners, PEM; they then speak TLS")
+	l.Text(&l.tls.Key, "tls-key", "", "key of that certificate")
+	l.Text(&l.tls.CA, "tls-client-ca", "", "authorities of the clients of the main listener, who then need a certificate")
+	l.Text(&l.debugCA, "debug-client-ca", "", "authorities of the clients of the debug listener, who then need a certificate")
 	l.Text(&l.key, "cluster-key", "", "the key that seals provider keys: hex, base64 or file:PATH")
 	l.set.TextVar(&l.level, "log-level", slog.LevelInfo, usage("log-level", "debug, info, warn or error"))
 	return l
@@ -57,6 +70,13 @@ func New(name, id string, lookupEnv func(string) (string, bool), stderr io.Write
 // Text adds a flag that takes any text.
 func (l *Line) Text(into *string, name, otherwise, what string) {
 	l.set.StringVar(into, name, otherwise, usage(name, what))
+}
+
+// Files adds the three flags of a connection that this process makes: NAME-ca, NAME-cert and NAME-key.
+func (l *Line) Files(into *certs.Files, name, where string) {
+	l.Text(&into.CA, name+"-ca", "", "authorities of the other side of the connection "+where+", PEM; default: the system's")
+	l.Text(&into.Cert, name+"-cert", "", "certificate for the connection "+where)
+	l.Text(&into.Key, name+"-key", "", "key of that certificate")
 }
 
 // Truth adds a flag that is true or false; default: false.
@@ -141,14 +161,48 @@ func (l *Line) join(run func(Party) error) error {
 	if p.ClusterKey, err = keyfile.Find(l.key); err != nil {
 		return err
 	}
+	if p.TLS, err = Keep("tls-cert, --tls-key, --tls-client-ca", l.tls, p.Log); err != nil {
+		return err
+	}
+	debug := certs.Files{Cert: l.tls.Cert, Key: l.tls.Key, CA: l.debugCA}
+	if p.DebugTLS, err = Keep("tls-cert, --tls-key, --debug-client-ca", debug, p.Log); err != nil {
+		return err
+	}
+	if (l.tls.CA != "" || l.debugCA != "") && l.tls.Cert == "" {
+		return errors.New("--tls-client-ca and --debug-client-ca need --tls-cert and --tls-key: without TLS clients show no certificate")
+	}
+	natsTLS, err := Keep("nats-ca, --nats-cert, --nats-key", l.natsTLS, p.Log)
+	if err != nil {
+		return err
+	}
 	p.Bus, err = bus.Connect(bus.Config{
-		URL: l.nats, Cluster: p.Cluster, Region: p.Region, Name: p.ID, CredentialsFile: l.credentials, Log: p.Log,
+		URL: l.nats, Cluster: p.Cluster, Region: p.Region, Name: p.ID, CredentialsFile: l.credentials, NKeyFile: l.nkey, TLS: natsTLS, Log: p.Log,
 	})
 	if err != nil {
 		return err
 	}
 	defer p.Bus.Close()
 	return run(p)
+}
+
+// Keep opens files that flags name; nil when they name none.
+func Keep(flags string, files certs.Files, log *slog.Logger) (*certs.Keeper, error) {
+	if files.IsZero() {
+		return nil, nil //nolint:nilnil // no TLS
+	}
+	keeper, err := certs.Open(files, log)
+	if err != nil {
+		return nil, fmt.Errorf("--%s: %w", flags, err)
+	}
+	return keeper, nil
+}
+
+// Scheme is how an address of a listener begins.
+func Scheme(tls *certs.Keeper) string {
+	if tls == nil {
+		return "http://"
+	}
+	return "https://"
 }
 
 // Version is the commit that the program was built from, or its module's version.

@@ -1,6 +1,7 @@
 package keyfile
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/aimux/aimux/shared/identity"
 	"github.com/aimux/aimux/shared/secret"
 )
 
@@ -19,6 +21,35 @@ func TokensDir() (string, error) {
 		return "", err
 	}
 	return filepath.Join(home, "tokens"), nil
+}
+
+// LocalID is the id of every process's own token, which no catalog holds.
+const LocalID = "local"
+
+// MintToken makes a process's own token and files it. Without a directory there is none.
+func MintToken(dir, address string) (token secret.Secret, remove func(), err error) {
+	if dir == "" {
+		return secret.Secret{}, func() {}, nil
+	}
+	var random [identity.RandomSize]byte
+	rand.Read(random[:]) // never fails: the process ends when the system has no randomness
+	token = identity.Mint(identity.Admin, LocalID, random)
+	if remove, err = FileToken(dir, address, token); err != nil {
+		return secret.Secret{}, func() {}, err
+	}
+	return token, remove, nil
+}
+
+// DebugToken is MintToken for a debug listener, which does not work without a token unless it is open.
+func DebugToken(dir, address string, open bool) (token secret.Secret, remove func(), err error) {
+	if open {
+		return secret.Secret{}, func() {}, nil
+	}
+	token, remove, err = MintToken(dir, address)
+	if err == nil && token.IsZero() {
+		err = errors.New("there is nowhere to file its token (AIMUX_HOME); --debug-open (AIMUX_DEBUG_OPEN=true) lets everybody who reaches it in")
+	}
+	return token, remove, err
 }
 
 // FileToken keeps a process's token for the user it runs as, under the address at which the process listens. Remove ends that.

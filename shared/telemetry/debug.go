@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/aimux/aimux/shared/secret"
 )
 
 // Page answers one path of the debug listener with text or JSON. query is the URL's, parsed.
@@ -23,6 +25,8 @@ type DebugDeps struct {
 	Pages map[string]Page
 	// Metrics are at /metrics.
 	Metrics *Metrics
+	// Token that callers must show, as a bearer token or as a password; the zero value lets everybody in.
+	Token secret.Secret
 	// Level of the log: GET /debug/log/level says it, PUT changes it (debug, info, warn or error).
 	Level *slog.LevelVar
 }
@@ -64,13 +68,32 @@ func Debug(ctx context.Context, ln net.Listener, deps DebugDeps) error {
 			fmt.Fprintln(w, path)
 		}
 	})
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	server := &http.Server{Handler: shown(deps.Token, mux), ReadHeaderTimeout: 5 * time.Second}
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() }) // nobody waits for a debug page
 	defer stop()
 	if err := server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serving the debug listener: %w", err)
 	}
 	return nil
+}
+
+// shown lets only those through who show the token.
+func shown(token secret.Secret, next http.Handler) http.Handler {
+	if token.IsZero() {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		said, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		if !ok {
+			_, said, _ = r.BasicAuth()
+		}
+		if !token.Equal(secret.New(said)) {
+			w.Header().Set("WWW-Authenticate", `Basic realm="aimux debug"`)
+			http.Error(w, "the debug listener wants its process's token: aimux token local --admin ADDRESS prints it to who runs the process", http.StatusUnauthorized)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // levelBytesMax bounds what is put into a LevelDoor.

@@ -12,6 +12,7 @@ import (
 	adminv1 "github.com/aimux/aimux/proto/gen/aimux/admin/v1"
 	"github.com/aimux/aimux/shared/identity"
 	"github.com/aimux/aimux/shared/issuer"
+	"github.com/aimux/aimux/shared/keyfile"
 )
 
 // Caller is who asks.
@@ -89,7 +90,7 @@ func (d *Door) holder(tokens map[string]*adminv1.Token, text string, now time.Ti
 	if !ok {
 		return Caller{}, refuseCaller(badToken)
 	}
-	if id == LocalID && d.Hasher.Proves(text, d.Local) {
+	if id == keyfile.LocalID && d.Hasher.Proves(text, d.Local) {
 		return Caller{Actor: "local", Role: Admin}, nil
 	}
 	token := tokens[id]
@@ -102,9 +103,6 @@ func (d *Door) holder(tokens map[string]*adminv1.Token, text string, now time.Ti
 	role, _ := ParseRole(token.GetRole()) // one that is not known may do nothing
 	return Caller{Actor: "token:" + id, Role: role, ExpiresUnixMs: token.GetExpiresUnixMs()}, nil
 }
-
-// LocalID is the id of a process's own token, which the catalog never holds.
-const LocalID = "local"
 
 func (d *Door) signed(ctx context.Context, text string) (Caller, error) {
 	name, said, expires, err := d.JWT(ctx, text)

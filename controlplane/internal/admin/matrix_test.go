@@ -26,6 +26,7 @@ import (
 	"github.com/aimux/aimux/proto/gen/aimux/admin/v1/adminv1connect"
 	tablev1 "github.com/aimux/aimux/proto/gen/aimux/table/v1"
 	"github.com/aimux/aimux/shared/identity"
+	"github.com/aimux/aimux/shared/keyfile"
 	"github.com/aimux/aimux/shared/secret"
 )
 
@@ -112,7 +113,7 @@ func openOffice(t *testing.T, change func(*admin.Deps)) *office {
 		Metrics:  func(string) ([]byte, string) { return []byte("aimux_x 1\n"), "text/plain" },
 		Refused:  func(string) {},
 		Log:      slog.New(slog.DiscardHandler),
-		Door:     admin.Door{Hasher: hasher, Local: hasher.Hash(mint(admin.LocalID, 9)), JWT: someIssuer},
+		Door:     admin.Door{Hasher: hasher, Local: hasher.Hash(mint(keyfile.LocalID, 9)), JWT: someIssuer},
 	}
 	if change != nil {
 		change(&deps)
@@ -187,7 +188,7 @@ func TestEveryProcedureForEveryRole(t *testing.T) {
 		{"viewer", o.keys["viewer"], "viewer"},
 		{"operator", o.keys["operator"], "operator"},
 		{"admin", o.keys["admin"], "admin"},
-		{"whoever runs it", "Bearer " + mint(admin.LocalID, 9).Reveal(), "admin"},
+		{"whoever runs it", "Bearer " + mint(keyfile.LocalID, 9).Reveal(), "admin"},
 		{"viewer by JWT", "Bearer good.viewer.jwt", "viewer"},
 		{"operator by JWT", "Bearer good.operator.jwt", "operator"},
 		{"admin by JWT", "bearer good.admin.jwt", "admin"},
@@ -195,7 +196,7 @@ func TestEveryProcedureForEveryRole(t *testing.T) {
 		{"expired", o.keys["expired"], "unauthenticated"},
 		{"revoked", revoked, "unauthenticated"},
 		{"another random part", "Bearer " + mint("admin", 8).Reveal(), "unauthenticated"},
-		{"another local one", "Bearer " + mint(admin.LocalID, 8).Reveal(), "unauthenticated"},
+		{"another local one", "Bearer " + mint(keyfile.LocalID, 8).Reveal(), "unauthenticated"},
 		{"a client's key", "Bearer " + identity.Mint(identity.Client, "admin", [identity.RandomSize]byte{7}).Reveal(), "unauthenticated"},
 		{"a JWT of nobody's", "Bearer bad.admin.jwt", "unauthenticated"},
 		{"a JWT with an unknown role", "Bearer good.emperor.jwt", "unauthenticated"},

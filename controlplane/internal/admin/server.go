@@ -91,6 +91,7 @@ func services() []string {
 func Serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
 	protocols := &http.Protocols{}
 	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true) // where the listener speaks TLS
 	protocols.SetUnencryptedHTTP2(true)
 	calls, endCalls := context.WithCancel(context.WithoutCancel(ctx))
 	defer endCalls()

@@ -12,6 +12,7 @@ import (
 	"github.com/aimux/aimux/controlplane/internal/catalog"
 	adminv1 "github.com/aimux/aimux/proto/gen/aimux/admin/v1"
 	"github.com/aimux/aimux/shared/identity"
+	"github.com/aimux/aimux/shared/keyfile"
 	"github.com/aimux/aimux/shared/secret"
 )
 
@@ -66,7 +67,7 @@ func judgeToken(id string, r *adminv1.CreateTokenRequest, now time.Time) error {
 	switch end := r.GetExpiresUnixMs(); {
 	case !identity.ValidID(id):
 		return refuse(connect.CodeInvalidArgument, "id: %q: want 1 to 63 of a-z, 0-9 and '-', beginning with a letter or digit", id)
-	case id == LocalID:
+	case id == keyfile.LocalID:
 		return refuse(connect.CodeInvalidArgument, "id: %q is that of every control plane's own token", id)
 	case !slices.Contains(catalog.Roles, r.GetRole()):
 		return refuse(connect.CodeInvalidArgument, "role: %q: want one of %v", r.GetRole(), catalog.Roles)

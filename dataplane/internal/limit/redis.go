@@ -2,12 +2,14 @@ package limit
 
 import (
 	"context"
+	"crypto/tls"
 	_ "embed"
 	"errors"
 	"fmt"
 	"net"
 	"time"
 
+	"github.com/aimux/aimux/shared/certs"
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
@@ -39,6 +41,8 @@ type RedisConfig struct {
 	Cluster, Region string
 	// Timeout for each read and write; 0 means 50 ms. A late answer is worth nothing: the next round asks anew.
 	Timeout time.Duration
+	// TLS is spoken with the servers; nil means what the URL's scheme says, with the system's authorities.
+	TLS *certs.Keeper
 	// Dial replaces the network, for a store inside this process; nil means the network.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
@@ -56,6 +60,9 @@ func NewRedis(config RedisConfig) (*Redis, error) {
 	if config.Timeout <= 0 {
 		config.Timeout = 50 * time.Millisecond
 	}
+	if config.TLS != nil && config.Dial == nil {
+		config.Dial = dialTLS(config.TLS)
+	}
 	universal := &redis.UniversalOptions{
 		Addrs: options.Addrs, Username: options.Username, Password: options.Password, TLSConfig: options.TLSConfig, Dialer: config.Dial,
 		// The client's own defaults would wait for seconds and try again.
@@ -71,6 +78,17 @@ func NewRedis(config RedisConfig) (*Redis, error) {
 		client: redis.NewUniversalClient(universal), prefix: "aimux:" + config.Cluster + ":" + config.Region + ":",
 		lease: redis.NewScript(leaseLua), window: redis.NewScript(windowLua), budget: redis.NewScript(budgetLua),
 	}, nil
+}
+
+// dialTLS asks for the certificates at every connection, so that renewed ones need no restart.
+func dialTLS(keeper *certs.Keeper) func(ctx context.Context, network, address string) (net.Conn, error) {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		host, _, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, err
+		}
+		return (&tls.Dialer{Config: keeper.Client(host)}).DialContext(ctx, network, address)
+	}
 }
 
 // redactURL drops the URL that a parser's error quotes: it may hold a password.

@@ -1,14 +1,19 @@
 package cli
 
 import (
+	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"strings"
 	"time"
 
+	"github.com/aimux/aimux/shared/certs"
 	"github.com/aimux/aimux/shared/keyfile"
 	"github.com/aimux/aimux/shared/secret"
 )
@@ -18,6 +23,9 @@ type remote struct {
 	Admin     string `help:"Where the admin API is." default:"http://127.0.0.1:8081" env:"AIMUX_ADMIN" placeholder:"URL"`
 	Token     string `help:"The admin API's token; default: that of the process at this address, if this user runs it on this machine." env:"AIMUX_TOKEN" placeholder:"TOKEN"`
 	TokenFile string `help:"A file with the token." env:"AIMUX_TOKEN_FILE" placeholder:"FILE"`
+	CA        string `name:"ca" help:"Authorities of the admin API's certificate, PEM; default: the system's." env:"AIMUX_CA" placeholder:"FILE"`
+	Cert      string `help:"Certificate to show to the admin API." env:"AIMUX_CERT" placeholder:"FILE"`
+	Key       string `help:"Key of that certificate." env:"AIMUX_KEY" placeholder:"FILE"`
 	Output    string `short:"o" help:"How to print: text or json." enum:"text,json" default:"text"`
 }
 
@@ -25,10 +33,25 @@ type remote struct {
 func (r *remote) dial() (*http.Client, string) {
 	base := r.base()
 	return &http.Client{
-		Transport: &bearer{remote: r, base: base, next: &http.Transport{ResponseHeaderTimeout: 30 * time.Second}},
+		Transport: &bearer{remote: r, base: base, next: &http.Transport{ResponseHeaderTimeout: 30 * time.Second, DialTLSContext: r.dialTLS, ForceAttemptHTTP2: true}},
 		// The admin API redirects nobody; who does shall not get the token.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}, base
+}
+
+// dialTLS connects by the certificates that the flags name.
+func (r *remote) dialTLS(ctx context.Context, network, address string) (net.Conn, error) {
+	keeper, err := certs.Open(certs.Files{Cert: r.Cert, Key: r.Key, CA: r.CA}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, err
+	}
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	config := keeper.Client(host)
+	config.NextProtos = []string{"h2", "http/1.1"}
+	return (&tls.Dialer{Config: config}).DialContext(ctx, network, address)
 }
 
 func (r *remote) base() string {

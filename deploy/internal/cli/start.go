@@ -14,6 +14,7 @@ import (
 	"github.com/aimux/aimux/controlplane"
 	"github.com/aimux/aimux/dataplane"
 	"github.com/aimux/aimux/deploy/allinone"
+	"github.com/aimux/aimux/shared/certs"
 	"github.com/aimux/aimux/shared/command"
 	"github.com/aimux/aimux/shared/keyfile"
 	"github.com/aimux/aimux/shared/secret"
@@ -30,6 +31,10 @@ type upCommand struct {
 
 	ClusterKey     string `help:"The key that seals provider keys: hex, base64 or file:PATH; default: made in the data directory." env:"AIMUX_CLUSTER_KEY" placeholder:"KEY"`
 	Debug          string `help:"Where the node's profiles, debug pages and the log's level are; empty: nowhere." env:"AIMUX_DEBUG" placeholder:"ADDR"`
+	TLSCert        string `name:"tls-cert" help:"Certificate of both listeners, PEM; they then speak TLS." env:"AIMUX_TLS_CERT" placeholder:"FILE"`
+	TLSKey         string `name:"tls-key" help:"Key of that certificate." env:"AIMUX_TLS_KEY" placeholder:"FILE"`
+	TLSClientCA    string `name:"tls-client-ca" help:"Authorities of the clients of the data address, who then need a certificate." env:"AIMUX_TLS_CLIENT_CA" placeholder:"FILE"`
+	AdminClientCA  string `name:"admin-client-ca" help:"Authorities of the clients of the admin address, who then need a certificate." env:"AIMUX_ADMIN_CLIENT_CA" placeholder:"FILE"`
 	AdminOpen      bool   `help:"Let the admin API listen beyond loopback without TLS." env:"AIMUX_ADMIN_OPEN"`
 	AdminAnonymous string `help:"What callers of the admin API without a token may do, on loopback: viewer, operator or admin; default: nothing." env:"AIMUX_ADMIN_ANONYMOUS" placeholder:"ROLE"`
 	LogLevel       string `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"warn" env:"AIMUX_LOG_LEVEL"`
@@ -61,9 +66,13 @@ func (c *upCommand) Run(ctx context.Context, street Street) error {
 		Listen: c.Listen, Admin: c.Admin, Data: c.Data, File: c.Config, Region: c.Region, ClusterKey: c.ClusterKey, AdminOpen: c.AdminOpen,
 		Version: command.Version(), Debug: c.Debug, AdminAnonymous: c.AdminAnonymous, Tokens: tokens,
 	}
+	log := telemetry.NewLog(street.Stderr, level)
+	data, admin, err := c.certs(log)
+	if err != nil {
+		return err
+	}
 	err = allinone.Run(ctx, cfg, allinone.Deps{
-		Log:   telemetry.NewLog(street.Stderr, level),
-		Level: level,
+		Log: log, Level: level, TLS: data, AdminTLS: admin,
 		Ready: func(at allinone.Addresses) {
 			local, _ := keyfile.FindToken(tokens, at.Admin) // without one the dashboard asks for a token
 			c.welcome(street, at, time.Since(started), local, first)
@@ -76,18 +85,35 @@ func (c *upCommand) Run(ctx context.Context, street Street) error {
 	return err
 }
 
+// certs opens the certificates of the two listeners; nil where there are none.
+func (c *upCommand) certs(log *slog.Logger) (data, admin *certs.Keeper, err error) {
+	if c.TLSCert == "" && c.TLSClientCA+c.AdminClientCA != "" {
+		return nil, nil, errors.New("--tls-client-ca and --admin-client-ca need --tls-cert and --tls-key: without TLS clients show no certificate")
+	}
+	if data, err = command.Keep("tls-cert, --tls-key, --tls-client-ca", certs.Files{Cert: c.TLSCert, Key: c.TLSKey, CA: c.TLSClientCA}, log); err != nil {
+		return nil, nil, err
+	}
+	admin, err = command.Keep("tls-cert, --tls-key, --admin-client-ca", certs.Files{Cert: c.TLSCert, Key: c.TLSKey, CA: c.AdminClientCA}, log)
+	return data, admin, err
+}
+
 func (c *upCommand) welcome(street Street, at allinone.Addresses, took time.Duration, local, first secret.Secret) {
 	providers := "three synthetic providers: swift (fast), sage (thinks), iris (sees)"
 	if c.Config != "" {
 		providers = c.Config
 	}
-	dashboard := "http://" + at.Admin + "/"
+	scheme := "http://"
+	if c.TLSCert != "" {
+		scheme = "https://"
+	}
+	at.Data, at.Admin = scheme+at.Data, scheme+at.Admin
+	dashboard := at.Admin + "/"
 	if !local.IsZero() {
 		dashboard += "#token=" + local.Reveal()
 	}
 	fmt.Fprintf(street.Stdout, `aimux is up after %d ms: control plane, node, NATS and the limits' store in one process
-  data       http://%s   Anthropic Messages and OpenAI Chat Completions
-  admin      http://%s   the admin API: aimux provider list, aimux table, aimux health
+  data       %s   Anthropic Messages and OpenAI Chat Completions
+  admin      %s   the admin API: aimux provider list, aimux table, aimux health
   dashboard  %s
   providers  %s
   state      %s
@@ -98,9 +124,9 @@ func (c *upCommand) welcome(street Street, at allinone.Addresses, took time.Dura
 	fmt.Fprintf(street.Stdout, `
 Try it:
 
-  curl http://%[1]s/v1/messages -H 'content-type: application/json' -d '{"model":"claude-sonnet-5-5","max_tokens":200,"messages":[{"role":"user","content":"Hello!"}]}'
+  curl %[1]s/v1/messages -H 'content-type: application/json' -d '{"model":"claude-sonnet-5-5","max_tokens":200,"messages":[{"role":"user","content":"Hello!"}]}'
 
-  curl -N http://%[1]s/v1/chat/completions -H 'content-type: application/json' -d '{"model":"gpt-6.1-sol","stream":true,"messages":[{"role":"user","content":"Hello!"}]}'
+  curl -N %[1]s/v1/chat/completions -H 'content-type: application/json' -d '{"model":"gpt-6.1-sol","stream":true,"messages":[{"role":"user","content":"Hello!"}]}'
 
 The commands on this machine, and the dashboard's address above, bring this process's own token.
 Ctrl-C drains and stops.
