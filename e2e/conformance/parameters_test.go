@@ -210,11 +210,39 @@ var parameters = Group{"parameters", "Parameters", []Case{
 		{Runs: "O>any-O", Ask: `{"seed":1}`, Scenario: "refuse=seed", Sent: `
 			@count = 2
 			seed absent`, Got: `@header.x-aimux-warnings ~ seed`},
+		{Runs: "O>any-O", Ask: `{"seed":1,"verbosity":"low","store":false,"logit_bias":{}}`, Scenario: "refuse=seed+refuse=verbosity+refuse=store+refuse=logit_bias", Sent: `
+			@count = 5
+			seed absent
+			logit_bias absent`, Got: `
+			@header.x-aimux-warnings ~ seed
+			@header.x-aimux-warnings ~ logit_bias`},
 		{Runs: "A>any-O", Ask: `{"temperature":0.5}`, Replies: []Reply{
 			{Status: 422, Plain: `{"message":"body.temperature: property 'temperature' is unsupported","type":"invalid_request_error","param":"validation_error","code":"wrong_api_format"}`},
 			{Plain: completion(`{"role":"assistant","content":"ok"}`, "stop", ""), Stream: chunk(`{"role":"assistant","content":"ok"}`) + ending("stop", oUsage)}}, Sent: `
 			@count = 2
 			temperature absent`, Got: `@header.x-aimux-warnings ~ temperature`},
+	}},
+	{"learnt-betas", "A field that is refused, and the header that switches it on", "the header alone is refused as well, or the field is tried again and again", []Leg{
+		{Runs: "A>any-A", Ask: `{"context_management":{"edits":[]}}`, Header: []string{"Anthropic-Beta", "one-2025-01-01, context-management-2025-06-27"},
+			Replies: []Reply{{Status: 400, Plain: `{"type":"error","error":{"type":"invalid_request_error","message":"context_management: Extra inputs are not permitted"}}`}, {Plain: body(`[{"type":"text","text":"Word"}]`, "end_turn", ""), Stream: message("end_turn", textBlock(0, "Word"))}},
+			Sent: `
+			#0 @header.anthropic-beta = "one-2025-01-01, context-management-2025-06-27"
+			@count = 2
+			@header.anthropic-beta = "one-2025-01-01"
+			context_management absent`, Got: `
+			content[0].text = "Word"
+			@header.x-aimux-warnings ~ context_management`,
+			Then: []Leg{{Ask: `{"context_management":{"edits":[]}}`, Header: []string{"Anthropic-Beta", "context-management-2025-06-27"}, Sent: `
+			@count = 1
+			@header.anthropic-beta absent
+			context_management absent`, Got: `@header.x-aimux-warnings ~ anthropic-beta`}}},
+		{Runs: "A>any-A", Header: []string{"Anthropic-Beta", "one-2025-01-01,two-2025-01-01"},
+			Replies: []Reply{{Status: 400, Plain: "{\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\",\"message\":\"Unexpected value(s) `two-2025-01-01` for the `anthropic-beta` header.\"}}"}, {Plain: body(`[{"type":"text","text":"Word"}]`, "end_turn", ""), Stream: message("end_turn", textBlock(0, "Word"))}},
+			Sent: `
+			@count = 2
+			@header.anthropic-beta = "one-2025-01-01"`, Got: `
+			content[0].text = "Word"
+			@header.x-aimux-warnings ~ anthropic-beta`},
 	}},
 	{"learnt-for-one-model", "A refusal by one of a provider's models", "its other models lose what they could do", []Leg{
 		{Runs: "A>any-A", Modes: "plain", Settings: `{"models":[{"id":"some-model"},{"id":"other-model"}]}`, Ask: `{"system":[{"type":"text","text":"S","cache_control":{"type":"ephemeral"}}]}`,

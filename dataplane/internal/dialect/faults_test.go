@@ -126,6 +126,34 @@ func TestLearning(t *testing.T) {
 	}
 }
 
+// TestBetas: what a target refuses goes out of the header with it, and nothing else does.
+func TestBetas(t *testing.T) {
+	tr := newTranslator()
+	target := target(&provider.Sheet{Kind: "compatible"}, route.Anthropic)
+	const line = "claude-code-20250219, context-management-2025-06-27,effort-2025-11-24,extended-cache-ttl-2025-04-11,interleaved-thinking-2025-05-14"
+	if got := tr.Betas(&target, line); got != line {
+		t.Errorf("changed to %s", got)
+	}
+	for _, row := range []struct{ words, want string }{
+		{"output_config.effort: Extra inputs are not permitted", "claude-code-20250219,context-management-2025-06-27,extended-cache-ttl-2025-04-11,interleaved-thinking-2025-05-14"},
+		{"system.0.cache_control.ttl: Extra inputs are not permitted", "claude-code-20250219,context-management-2025-06-27,interleaved-thinking-2025-05-14"},
+		{"This field needs the `anthropic-beta: context-management-2025-06-27` header", "claude-code-20250219,context-management-2025-06-27,interleaved-thinking-2025-05-14"},
+		{"Unexpected value(s) `context-management-2025-06-27`, `interleaved-thinking-2025-05-14` for the `anthropic-beta` header.", "claude-code-20250219"},
+		{"invalid beta flag", ""},
+	} {
+		f := tr.DecodeError(&target, 400, func(string) string { return "" }, []byte(`{"type":"error","error":{"type":"invalid_request_error","message":"`+row.words+`"}}`))
+		tr.Learn(&target, &f)
+		if got := tr.Betas(&target, line); got != row.want {
+			t.Errorf("after %q: %s", row.words, got)
+		}
+	}
+	other := target
+	other.Model = "other-model"
+	if got := tr.Betas(&other, line); got != line {
+		t.Errorf("another model loses %s", got)
+	}
+}
+
 // TestLimitUnderItsOtherName: a provider that refuses one name of the limit gets the other.
 func TestLimitUnderItsOtherName(t *testing.T) {
 	tr := newTranslator()

@@ -37,6 +37,13 @@ func (t *Translator) Learn(target *Target, f *fault.Fault) bool {
 	if f.Kind == fault.Unsignable {
 		return t.teach(target.Provider, "", true)
 	}
+	if betas := refusedBetas(f); len(betas) > 0 {
+		learned := false
+		for _, name := range betas {
+			learned = t.teach(target.lesson(), name, false) || learned
+		}
+		return learned
+	}
 	if f.Kind != fault.BadRequest || f.Param == "" || !refusal.MatchString(f.Message) {
 		return false
 	}

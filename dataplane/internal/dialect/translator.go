@@ -125,6 +125,9 @@ func (t *Translator) pass(dst []byte, c *Call, m *machine, notes *Notes) []byte 
 	m.client.Patch(p, c)
 	p.Disobeyed(c.Target.Sheet.Ignores)
 	p.Strip(c.Target.Refused)
+	if left := t.Betas(&c.Target, c.Target.Beta); left != c.Target.Beta {
+		notes.Mention(betaHeader, "left out what the provider refuses")
+	}
 	m.pass = len(p.EmulateStops) == 0
 	m.stops.want(p.EmulateStops)
 	m.dropUsage = p.OwnUsage

@@ -21,6 +21,7 @@ type again struct {
 	strip  bool          // without the history's thinking
 	behind *try          // the one whose answer broke, and is to go on
 	keys   []*vitals.Key // with another key than these
+	lesson string        // without what the provider refused in these words
 }
 
 // attempts tries until an answer has begun (for a stream) or is complete (for a plain one), or until nothing is left to try.
@@ -57,8 +58,9 @@ func (x *exchange) mayGoOn(t *try, f *fault.Fault) (next again, ok bool) {
 	case f.Kind == fault.Unsignable && !t.strip:
 		x.h.deps.Translator.Learn(&t.place.dialect, f)
 		next = again{at: t, strip: true}
-	case f.Kind == fault.BadRequest && !t.repeated && x.h.deps.Translator.Learn(&t.place.dialect, f):
-		next = again{at: t}
+	case f.Kind == fault.BadRequest && f.Message != t.lesson && x.h.deps.Translator.Learn(&t.place.dialect, f):
+		x.lessons++
+		next = again{at: t, lesson: f.Message}
 	case rule.Same && x.hasKeyBeside(t):
 		next = again{at: t, keys: append(t.triedKeys, t.key)}
 	case !rule.Retry || x.next >= len(x.chain):
@@ -80,11 +82,13 @@ func (x *exchange) hasKeyBeside(t *try) bool {
 	return ok
 }
 
+// triesMax is how many tries the request has: as many as the policy says, and one more for each that has taught what its provider refuses.
 func (x *exchange) triesMax() int {
-	if n := x.table.Policy().MaxAttempts; n > 0 {
-		return min(n, attemptsMax)
+	n := x.table.Policy().MaxAttempts
+	if n <= 0 {
+		n = attemptsDefault
 	}
-	return attemptsDefault
+	return min(n+x.lessons, attemptsMax)
 }
 
 func (x *exchange) isCommitted() bool {

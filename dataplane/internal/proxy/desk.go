@@ -156,7 +156,7 @@ func (p *place) authorize(dst []upstream.Field, key *vitals.Key) []upstream.Fiel
 	return append(dst, upstream.Field{Name: "Authorization", Value: "Bearer " + key.Credential.Key.Reveal()})
 }
 
-// anthropic passes the client's version and betas byte for byte, every line of them.
+// anthropic passes the client's version and betas byte for byte, every line of them; only what the provider has refused is left out.
 func (p *place) anthropic(dst []upstream.Field, x *exchange) []upstream.Field {
 	version := apiVersionDefault
 	if own := x.in.Header("Anthropic-Version"); own != "" && x.at.protocol == route.Anthropic {
@@ -168,7 +168,9 @@ func (p *place) anthropic(dst []upstream.Field, x *exchange) []upstream.Field {
 	}
 	x.in.Headers(func(name, value string) bool {
 		if name == "Anthropic-Beta" {
-			dst = append(dst, upstream.Field{Name: name, Value: value})
+			if value = x.h.deps.Translator.Betas(&p.dialect, value); value != "" {
+				dst = append(dst, upstream.Field{Name: name, Value: value})
+			}
 		}
 		return true
 	})

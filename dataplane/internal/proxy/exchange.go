@@ -52,6 +52,7 @@ type exchange struct {
 	status    int  // what the client is answered; set ahead of time where the fault's own would not do
 	fault     fault.Kind
 	quiet     bool // the timer will not fire any more
+	lessons   int  // tries that have taught what their provider refuses
 	onward    int  // how often a broken answer was to go on elsewhere
 
 	// until when the client waits: for the first byte, and for the last

@@ -22,7 +22,7 @@ func (x *exchange) take(how again, hedge bool) (_ *try, full *fault.Fault) {
 		return nil, nil
 	}
 	if how.at != nil {
-		t := &try{x: x, candidate: how.at.candidate, place: how.at.place, strip: how.strip || how.at.strip, repeated: true, triedKeys: how.keys}
+		t := &try{x: x, candidate: how.at.candidate, place: how.at.place, strip: how.strip || how.at.strip, lesson: how.lesson, triedKeys: how.keys}
 		if full = t.reserve(true); full == nil {
 			return t, nil
 		}

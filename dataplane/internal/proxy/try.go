@@ -27,11 +27,11 @@ type try struct {
 	permit    Permit
 	vital     vitals.Attempt
 	span      telemetry.Span
-	hedge     bool // begun beside another one that was late
-	strip     bool // without the history's thinking
-	behind    *try // goes on with this one's answer; nil for an answer from its beginning
-	repeated  bool // at the same target as the one before
-	elsewhere bool // prepare found that another target may be able to
+	hedge     bool   // begun beside another one that was late
+	strip     bool   // without the history's thinking
+	behind    *try   // goes on with this one's answer; nil for an answer from its beginning
+	lesson    string // the words with which its provider refused the try before
+	elsewhere bool   // prepare found that another target may be able to
 	ended     bool
 
 	began    time.Time
