@@ -185,6 +185,8 @@ type Policy struct {
 	// QueueTimeout is how long a request may wait for room within limits, QueueDepth how many may at one node.
 	QueueTimeout time.Duration
 	QueueDepth   int
+	// FixedConcurrency leaves it at the configured limits: what is learnt about how many requests at once a key takes is not heeded.
+	FixedConcurrency bool
 	// Continuation lets a broken stream of plain text go on at another provider.
 	Continuation bool
 	// Weights are the exponents of the custom priority.

@@ -219,6 +219,7 @@ func (r *reader) policy(w *tablev1.Policy) {
 	p.MaxAttempts = max(1, int(w.GetMaxAttempts()))
 	p.ConnectTimeout, p.FirstTokenTimeout = milliseconds(float64(w.GetConnectTimeoutMs())), milliseconds(float64(w.GetFirstTokenTimeoutMs()))
 	p.IdleTimeout, p.RequestTimeout = milliseconds(float64(w.GetIdleTimeoutMs())), milliseconds(float64(w.GetRequestTimeoutMs()))
+	p.FixedConcurrency = w.GetFixedConcurrency()
 	p.QueueTimeout, p.QueueDepth = milliseconds(float64(w.GetQueueTimeoutMs())), int(w.GetQueueDepth())
 	p.Continuation, p.Plugin, p.Regions = w.GetContinuation(), w.GetPlugin(), w.GetRegions()
 	if p.Balancer == Plugin && len(p.Plugin) == 0 {

@@ -183,6 +183,9 @@ func TestDefaultsOfThePolicy(t *testing.T) {
 	if p.GetConnectTimeoutMs() != 250 || p.GetMaxAttempts() != 1 || p.GetWeights().GetCost() != 2 || !p.GetContinuation() || !got.GetAuth().GetAnonymous() {
 		t.Errorf("%v", got)
 	}
+	if fixed := catalog.Compile(load(t, `{"routing": {"adaptive_concurrency": false}}`), 1, catalog.Env{}); !fixed.GetPolicy().GetFixedConcurrency() {
+		t.Error("adaptive_concurrency cannot be switched off")
+	}
 }
 
 func TestWhatAProviderSpeaks(t *testing.T) {

@@ -145,6 +145,7 @@ func compilePolicy(r *adminv1.Routing, env Env) *tablev1.Policy {
 		QueueDepth:           value(r.QueueDepth, queueDepth),
 		Continuation:         r.GetContinuation(),
 		Regions:              r.GetRegions(),
+		FixedConcurrency:     r.AdaptiveConcurrency != nil && !r.GetAdaptiveConcurrency(),
 	}
 	if w := r.GetWeights(); w != nil {
 		policy.Weights = &tablev1.Weights{Cost: w.GetCost(), Latency: w.GetLatency(), Reliability: w.GetReliability()}

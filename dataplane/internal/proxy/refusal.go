@@ -3,6 +3,7 @@ package proxy
 import (
 	"net/textproto"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/aimux/aimux/shared/fault"
@@ -64,6 +65,9 @@ func (t *try) left() {
 			limit, wrong := strconv.ParseFloat(t.response.Header(names[1]), 64)
 			if err == nil && wrong == nil && limit > 0 {
 				t.key.Left(remaining / limit)
+				if strings.Contains(names[0], "Requests") {
+					t.vital.Told(int64(remaining))
+				}
 			}
 		}
 	}

@@ -72,7 +72,7 @@ func (t *try) enter(target int) (full *fault.Fault) {
 		case !ok && full != nil:
 			return full
 		case !ok:
-			return &fault.Fault{Kind: fault.Overloaded, Message: "all of its keys are blocked", RetryAfter: time.Second}
+			return &fault.Fault{Kind: fault.Overloaded, Message: "all of its keys are blocked or have as much to do as they take", RetryAfter: time.Second}
 		}
 		t.key = key
 		permit, f := x.h.deps.Limits.Enter(t.place.target, t.fingerprint(), &x.found.Ask)

@@ -16,14 +16,14 @@ type Attempt struct {
 	bound  *Bound
 	target *target
 	key    *Key
+	pace   *pacer
+	// begunMs is when it was begun, in Unix milliseconds.
+	begunMs int64
 	// probe: it goes to a target that is out, and holds its only permission.
 	probe   bool
 	overdue atomic.Bool
 	spoken  bool
 }
-
-// limitForgottenMs is how long what was learnt from an overload holds.
-const limitForgottenMs = 60_000
 
 // probeTime is how long a probe of this node's own circuit may take before another may be sent.
 const probeTime = 60 * time.Second
@@ -33,7 +33,7 @@ const probeTime = 60 * time.Second
 func (b *Bound) Begin(a *Attempt, i int, key *Key, table *route.Table, lastResort bool) (ok bool) {
 	t := b.targets[i]
 	nowMs := time.Now().UnixMilli()
-	a.bound, a.target, a.key = b, t, key
+	a.bound, a.target, a.key, a.pace = b, t, key, b.paceOf(i, key)
 	health := table.Health(i)
 	out := isOut(health.State) && !health.Stale
 	if granted := out && health.Probe.For(b.vitals.deps.Node, nowMs); granted {
@@ -51,6 +51,8 @@ func (b *Bound) Begin(a *Attempt, i int, key *Key, table *route.Table, lastResor
 		}
 	}
 	t.inFlight.Add(1)
+	a.pace.inFlight.Add(1)
+	a.begunMs = nowMs
 	t.turn.Store(b.vitals.turns.Add(1))
 	if key != nil {
 		key.signs.inFlight.Add(1)
@@ -82,7 +84,7 @@ func (b *Bound) claim(a *Attempt, t *target, nowMs int64) bool {
 // it. The caller sends it, calls FirstToken(0) if it went well, and End.
 func (b *Bound) BeginProbe(a *Attempt, i int, table *route.Table, nowMs int64) bool {
 	t := b.targets[i]
-	a.bound, a.target = b, t
+	a.bound, a.target, a.pace = b, t, b.paces[i][0]
 	grant := &table.Health(i).Probe
 	if grant.Node == b.vitals.deps.Node && grant.Node != "" && !grant.Live && nowMs < grant.ExpiresMs && t.used(grant).Load() != grant.Lease {
 		if !t.probing.CompareAndSwap(false, true) {
@@ -94,6 +96,8 @@ func (b *Bound) BeginProbe(a *Attempt, i int, table *route.Table, nowMs int64) b
 		}
 		a.probe = true
 		t.inFlight.Add(1)
+		a.pace.inFlight.Add(1)
+		a.begunMs = nowMs
 		return true
 	}
 	open := t.breaker.open.Load() || t.vendor.breaker.open.Load()
@@ -101,6 +105,8 @@ func (b *Bound) BeginProbe(a *Attempt, i int, table *route.Table, nowMs int64) b
 		return false
 	}
 	t.inFlight.Add(1)
+	a.pace.inFlight.Add(1)
+	a.begunMs = nowMs
 	return true
 }
 
@@ -141,7 +147,8 @@ func (a *Attempt) FirstToken(after time.Duration) {
 	succeed := func(m *circuit.Machine) circuit.Reason { return m.Success(nowMs) }
 	a.judge(&t.breaker, nowMs, succeed)
 	a.judge(&t.vendor.breaker, nowMs, succeed)
-	t.grow()
+	inFlight := int64(a.pace.inFlight.Load())
+	a.pace.learn(func(p *pace) { p.answered(nowMs, inFlight, float64(after.Microseconds())/1000) })
 }
 
 // End ends the attempt as f says. tokens and duration from the first token on give the time per token; 0 tokens give none.
@@ -149,6 +156,9 @@ func (a *Attempt) End(f *fault.Fault, tokens int, streamed time.Duration) {
 	t := a.target
 	nowMs := time.Now().UnixMilli()
 	t.inFlight.Add(-1)
+	if inFlight := int64(a.pace.inFlight.Add(-1)) + 1; f.Kind == fault.Overloaded || f.Kind == fault.RateLimited {
+		a.pace.learn(func(p *pace) { p.overloaded(nowMs, a.begunMs, inFlight) })
+	}
 	if a.key != nil {
 		a.key.signs.inFlight.Add(-1)
 		a.key.judge(nowMs, f)
@@ -170,7 +180,6 @@ func (a *Attempt) End(f *fault.Fault, tokens int, streamed time.Duration) {
 		}
 		a.judge(at, nowMs, func(m *circuit.Machine) circuit.Reason { return m.Failure(nowMs, weight) })
 	case f.Kind == fault.Overloaded:
-		t.shrink(nowMs)
 		t.rest.overloaded(nowMs, f.RetryAfter)
 		a.judge(&t.breaker, nowMs, func(m *circuit.Machine) circuit.Reason { return m.Overload(nowMs, f.RetryAfter) })
 	}
@@ -209,21 +218,4 @@ func (b *Bound) tell(at *breaker, t *target, reason circuit.Reason, nowMs int64)
 		change.Model = t.name.Model
 	}
 	b.vitals.deps.Changed(change)
-}
-
-// shrink lowers what the target gets at once to seven tenths of what it has now.
-func (t *target) shrink(nowMs int64) {
-	now := int64(t.inFlight.Load()+1) * 1000
-	if limit := t.limit.Load(); limit > 0 && nowMs-t.limitedMs.Load() < limitForgottenMs {
-		now = min(now, limit)
-	}
-	t.limit.Store(max(1000, now*7/10))
-	t.limitedMs.Store(nowMs)
-}
-
-// grow gives one more for every round of successes.
-func (t *target) grow() {
-	if limit := t.limit.Load(); limit > 0 {
-		t.limit.Store(limit + 1_000_000/limit)
-	}
 }

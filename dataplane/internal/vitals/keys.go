@@ -13,6 +13,7 @@ type Key struct {
 	// Credential as the table has it now.
 	Credential route.Credential
 	signs      *keySigns
+	index      int // among its provider's
 }
 
 // keySigns outlive the tables.
@@ -30,8 +31,8 @@ const ppm = 1_000_000
 func (v *vendor) bind(credentials []route.Credential) []*Key {
 	held := make(map[string]*Key, len(credentials))
 	list := make([]*Key, 0, len(credentials))
-	for _, c := range credentials {
-		key := &Key{Credential: c}
+	for i, c := range credentials {
+		key := &Key{Credential: c, index: i}
 		if old := v.keys[c.Fingerprint]; old != nil {
 			key.signs = old.signs
 		} else {
@@ -58,15 +59,16 @@ func blockedUntil(keys []*Key) int64 {
 }
 
 // PickKey chooses the key for an attempt: of those that may be used the one with most left, then the one with least in flight, then
-// in turn. nil means that the provider has no keys; ok is false when all of them are blocked or were tried already.
+// in turn. nil means that the provider has no keys; ok is false when all of them are
+// blocked, were tried already, or have as many requests in flight as they are known to take.
 func (b *Bound) PickKey(i int, table *route.Table, tried []*Key) (key *Key, ok bool) {
 	keys := b.keys[table.Target(i).Provider]
-	if len(keys) == 0 {
-		return nil, len(tried) == 0
-	}
 	nowMs := time.Now().UnixMilli()
+	if len(keys) == 0 {
+		return nil, len(tried) == 0 && (b.fixed || !b.paces[i][0].full(nowMs))
+	}
 	for _, k := range keys {
-		if k.signs.blockedUntilMs.Load() > nowMs || contains(tried, k) || isOut(table.CredentialState(i, k.Credential.Fingerprint)) {
+		if k.signs.blockedUntilMs.Load() > nowMs || contains(tried, k) || !b.fixed && b.paces[i][k.index].full(nowMs) || isOut(table.CredentialState(i, k.Credential.Fingerprint)) {
 			continue
 		}
 		if key == nil || k.better(key) {

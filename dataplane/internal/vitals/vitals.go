@@ -51,14 +51,12 @@ func New(deps Deps) *Vitals {
 
 // target holds one target's signs. The atomics are written by whoever serves a request and read at every pick.
 type target struct {
-	id       uint32
-	name     outcome.Target
-	vendor   *vendor
-	breaker  breaker
-	inFlight atomic.Int32
-	// limit is how many requests at once the target takes, in thousandths, learnt from its overloads; 0 means that none is known.
-	limit     atomic.Int64
-	limitedMs atomic.Int64 // when it was last lowered
+	id        uint32
+	name      outcome.Target
+	vendor    *vendor
+	breaker   breaker
+	inFlight  atomic.Int32
+	paces     map[string]*pacer // :: fingerprint of a key → how many at once it takes; guarded by Vitals.mu
 	rest      rest
 	first     average // time to the first token, in microseconds
 	perToken  average // time per further token, in microseconds
@@ -98,6 +96,8 @@ type Bound struct {
 	vitals  *Vitals
 	targets []*target
 	keys    [][]*Key       // by index of the provider
+	paces   [][]*pacer     // by index of the target and of its key; one where there are no keys
+	fixed   bool           // nothing of what is learnt about how many at once is heeded
 	indexOf map[uint32]int // :: id → index in the table
 }
 
@@ -105,7 +105,7 @@ type Bound struct {
 func (v *Vitals) Bind(t *route.Table) *Bound {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	b := &Bound{vitals: v, indexOf: make(map[uint32]int, t.Len())}
+	b := &Bound{vitals: v, fixed: t.Policy().FixedConcurrency, indexOf: make(map[uint32]int, t.Len())}
 	vendors := make(map[string]*vendor, len(t.Providers()))
 	for i := range t.Providers() {
 		p := &t.Providers()[i]
@@ -120,6 +120,7 @@ func (v *Vitals) Bind(t *route.Table) *Bound {
 		one := v.target(at, vendors[at.ProviderID], paramsOf(&t.Providers()[at.Provider]))
 		targets[at.Key] = one
 		b.targets = append(b.targets, one)
+		b.paces = append(b.paces, one.bind(b.keys[at.Provider]))
 		b.indexOf[one.id] = i
 	}
 	v.targets, v.vendors = targets, vendors
@@ -188,11 +189,8 @@ func (v *View) Live(i int) *route.Live {
 	live.InFlight = t.inFlight.Load()
 	t.speak(live, v.Table, i, v.NowMs)
 	open, rests := t.breaker.open.Load() || t.vendor.breaker.open.Load(), t.rest.on(v.NowMs)
-	live.Open, live.Turn, live.Full = open || rests, t.turn.Load(), false
+	live.Open, live.Turn = open || rests, t.turn.Load()
 	live.BlockedUntilMs = blockedUntil(b.keys[v.Table.Target(i).Provider])
-	if limit := t.limit.Load(); limit > 0 {
-		live.Full = int64(live.InFlight+1)*1000 > max(limit, 1000) && v.NowMs-t.limitedMs.Load() < limitForgottenMs
-	}
 	if health := v.Table.Health(i); isOut(health.State) {
 		live.ProbeHere = !t.probing.Load() && t.used(&health.Probe).Load() != health.Probe.Lease
 	} else {
@@ -242,16 +240,24 @@ type Sign struct {
 	SuccessPPM               uint32
 	BlockedUntilMs           int64
 	Circuit, ProviderCircuit circuit.State
-	Limit                    float64 // requests at once, learnt; 0 means none
+	Limit                    float64 // requests at once, learnt, of all keys together; 0 means none
 }
 
 // Sign reads the figures of a target.
 func (b *Bound) Sign(i int, table *route.Table) Sign {
 	t := b.targets[i]
+	limit, nowMs := 0.0, time.Now().UnixMilli()
+	for _, p := range b.paces[i] {
+		one := p.limit(nowMs)
+		if limit += one; one == 0 {
+			limit = 0 // one of them has none
+			break
+		}
+	}
 	return Sign{
 		InFlight: int(t.inFlight.Load()), FirstToken: time.Duration(t.first.value.Load()) * time.Microsecond,
 		PerToken: time.Duration(t.perToken.value.Load()) * time.Microsecond, SuccessPPM: t.success.value.Load(), BlockedUntilMs: blockedUntil(b.keys[table.Target(i).Provider]),
-		Circuit: t.breaker.state(), ProviderCircuit: t.vendor.breaker.state(), Limit: float64(t.limit.Load()) / 1000,
+		Circuit: t.breaker.state(), ProviderCircuit: t.vendor.breaker.state(), Limit: limit,
 	}
 }
 

@@ -782,9 +782,12 @@ type Routing struct {
 	QueueDepth *uint32 `protobuf:"varint,23,opt,name=queue_depth,json=queueDepth,proto3,oneof" json:"queue_depth,omitempty"`
 	// plugin is "file:PATH" of a WebAssembly module that orders the providers when load_balancer is plugin. It is read when the catalog changes,
 	// so a new module wants a new name.
-	Plugin        string `protobuf:"bytes,24,opt,name=plugin,proto3" json:"plugin,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Plugin string `protobuf:"bytes,24,opt,name=plugin,proto3" json:"plugin,omitempty"`
+	// adaptive_concurrency learns how many requests at once each key takes for each model, from first tokens that come late, from refusals and
+	// from what providers say is left, and sends no more; default true.
+	AdaptiveConcurrency *bool `protobuf:"varint,30,opt,name=adaptive_concurrency,json=adaptiveConcurrency,proto3,oneof" json:"adaptive_concurrency,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
 }
 
 func (x *Routing) Reset() {
@@ -983,6 +986,13 @@ func (x *Routing) GetPlugin() string {
 		return x.Plugin
 	}
 	return ""
+}
+
+func (x *Routing) GetAdaptiveConcurrency() bool {
+	if x != nil && x.AdaptiveConcurrency != nil {
+		return *x.AdaptiveConcurrency
+	}
+	return false
 }
 
 // Weights are the exponents of the custom priority.
@@ -1772,7 +1782,8 @@ const file_aimux_admin_v1_catalog_proto_rawDesc = "" +
 	"\x16_cost_per_output_tokenB\x1c\n" +
 	"\x1a_cost_per_cache_read_tokenB\x1d\n" +
 	"\x1b_cost_per_cache_write_tokenB\x13\n" +
-	"\x11_supports_prefill\"\xc4\t\n" +
+	"\x11_supports_prefill\"\x95\n" +
+	"\n" +
 	"\aRouting\x12\x1a\n" +
 	"\bpriority\x18\x01 \x01(\tR\bpriority\x12#\n" +
 	"\rload_balancer\x18\x02 \x01(\tR\floadBalancer\x12+\n" +
@@ -1803,7 +1814,8 @@ const file_aimux_admin_v1_catalog_proto_rawDesc = "" +
 	"\vqueue_depth\x18\x17 \x01(\rH\n" +
 	"R\n" +
 	"queueDepth\x88\x01\x01\x12\x16\n" +
-	"\x06plugin\x18\x18 \x01(\tR\x06pluginB\x19\n" +
+	"\x06plugin\x18\x18 \x01(\tR\x06plugin\x126\n" +
+	"\x14adaptive_concurrency\x18\x1e \x01(\bH\vR\x13adaptiveConcurrency\x88\x01\x01B\x19\n" +
 	"\x17_long_context_thresholdB\x1c\n" +
 	"\x1a_thinking_budget_thresholdB\x0f\n" +
 	"\r_max_attemptsB\x0e\n" +
@@ -1814,7 +1826,8 @@ const file_aimux_admin_v1_catalog_proto_rawDesc = "" +
 	"\r_idle_timeoutB\x12\n" +
 	"\x10_request_timeoutB\x10\n" +
 	"\x0e_queue_timeoutB\x0e\n" +
-	"\f_queue_depth\"Y\n" +
+	"\f_queue_depthB\x17\n" +
+	"\x15_adaptive_concurrency\"Y\n" +
 	"\aWeights\x12\x12\n" +
 	"\x04cost\x18\x01 \x01(\x01R\x04cost\x12\x18\n" +
 	"\alatency\x18\x02 \x01(\x01R\alatency\x12 \n" +

@@ -983,8 +983,10 @@ type Policy struct {
 	QueueDepth     uint32 `protobuf:"varint,23,opt,name=queue_depth,json=queueDepth,proto3" json:"queue_depth,omitempty"`
 	// plugin_problem says for people why there is no plugin although one was asked for; load_balancer is then "adaptive".
 	PluginProblem string `protobuf:"bytes,24,opt,name=plugin_problem,json=pluginProblem,proto3" json:"plugin_problem,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// fixed_concurrency heeds nothing of what is learnt about how many requests at once a key takes for a model.
+	FixedConcurrency bool `protobuf:"varint,30,opt,name=fixed_concurrency,json=fixedConcurrency,proto3" json:"fixed_concurrency,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *Policy) Reset() {
@@ -1183,6 +1185,13 @@ func (x *Policy) GetPluginProblem() string {
 		return x.PluginProblem
 	}
 	return ""
+}
+
+func (x *Policy) GetFixedConcurrency() bool {
+	if x != nil {
+		return x.FixedConcurrency
+	}
+	return false
 }
 
 // Weights are the exponents of the custom priority's score.
@@ -3455,7 +3464,7 @@ const file_aimux_table_v1_table_proto_rawDesc = "" +
 	"\n" +
 	"cache_read\x18\x03 \x01(\x04R\tcacheRead\x12\x1f\n" +
 	"\vcache_write\x18\x04 \x01(\x04R\n" +
-	"cacheWrite\"\xb6\a\n" +
+	"cacheWrite\"\xe3\a\n" +
 	"\x06Policy\x12\x1a\n" +
 	"\bpriority\x18\x01 \x01(\tR\bpriority\x12#\n" +
 	"\rload_balancer\x18\x02 \x01(\tR\floadBalancer\x12+\n" +
@@ -3485,7 +3494,8 @@ const file_aimux_table_v1_table_proto_rawDesc = "" +
 	"\x10queue_timeout_ms\x18\x16 \x01(\rR\x0equeueTimeoutMs\x12\x1f\n" +
 	"\vqueue_depth\x18\x17 \x01(\rR\n" +
 	"queueDepth\x12%\n" +
-	"\x0eplugin_problem\x18\x18 \x01(\tR\rpluginProblem\"Y\n" +
+	"\x0eplugin_problem\x18\x18 \x01(\tR\rpluginProblem\x12+\n" +
+	"\x11fixed_concurrency\x18\x1e \x01(\bR\x10fixedConcurrency\"Y\n" +
 	"\aWeights\x12\x12\n" +
 	"\x04cost\x18\x01 \x01(\x01R\x04cost\x12\x18\n" +
 	"\alatency\x18\x02 \x01(\x01R\alatency\x12 \n" +
