@@ -149,6 +149,7 @@ func (b *Bus) options() []nats.Option {
 	cfg := &b.cfg
 	opts := []nats.Option{
 		nats.Name(cfg.Name),
+		nats.CustomInboxPrefix(inbox(cfg.Cluster, cfg.Name)),
 		nats.Timeout(dialTimeout),
 		nats.PingInterval(pingInterval),
 		nats.MaxPingsOutstanding(pingsMax),

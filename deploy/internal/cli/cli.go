@@ -36,6 +36,7 @@ type commands struct {
 	Top      topCommand       `cmd:"" help:"Watch health and usage, live."`
 	Token    tokenCommands    `cmd:"" help:"Make, list and revoke the tokens of the admin API."`
 	Audit    auditCommand     `cmd:"" help:"Show who changed what, and check that nothing of it was touched."`
+	NatsConf natsConfCommand  `cmd:"" name:"nats-conf" help:"Write a NATS configuration in which every party may do what it needs and nothing else."`
 	Version  versionCommand   `cmd:"" help:"Print the version."`
 }
 

@@ -20,13 +20,13 @@ import (
 
 // remote is what every command over the admin API shares.
 type remote struct {
-	Admin     string `help:"Where the admin API is." default:"http://127.0.0.1:8081" env:"AIMUX_ADMIN" placeholder:"URL"`
-	Token     string `help:"The admin API's token; default: that of the process at this address, if this user runs it on this machine." env:"AIMUX_TOKEN" placeholder:"TOKEN"`
-	TokenFile string `help:"A file with the token." env:"AIMUX_TOKEN_FILE" placeholder:"FILE"`
-	CA        string `name:"ca" help:"Authorities of the admin API's certificate, PEM; default: the system's." env:"AIMUX_CA" placeholder:"FILE"`
-	Cert      string `help:"Certificate to show to the admin API." env:"AIMUX_CERT" placeholder:"FILE"`
-	Key       string `help:"Key of that certificate." env:"AIMUX_KEY" placeholder:"FILE"`
-	Output    string `short:"o" help:"How to print: text or json." enum:"text,json" default:"text"`
+	Admin      string `help:"Where the admin API is." default:"http://127.0.0.1:8081" env:"AIMUX_ADMIN" placeholder:"URL"`
+	Token      string `help:"The admin API's token; default: that of the process at this address, if this user runs it on this machine." env:"AIMUX_TOKEN" placeholder:"TOKEN"`
+	TokenFile  string `help:"A file with the token." env:"AIMUX_TOKEN_FILE" placeholder:"FILE"`
+	CA         string `name:"ca" help:"Authorities of the admin API's certificate, PEM; default: the system's." env:"AIMUX_CA" placeholder:"FILE"`
+	ClientCert string `help:"Certificate to show to the admin API." env:"AIMUX_CLIENT_CERT" placeholder:"FILE"`
+	ClientKey  string `help:"Key of that certificate." env:"AIMUX_CLIENT_KEY" placeholder:"FILE"`
+	Output     string `short:"o" help:"How to print: text or json." enum:"text,json" default:"text"`
 }
 
 // dial returns the HTTP client and the base URL of the admin API. Only watching outlives the client's patience, by its own context.
@@ -41,7 +41,7 @@ func (r *remote) dial() (*http.Client, string) {
 
 // dialTLS connects by the certificates that the flags name.
 func (r *remote) dialTLS(ctx context.Context, network, address string) (net.Conn, error) {
-	keeper, err := certs.Open(certs.Files{Cert: r.Cert, Key: r.Key, CA: r.CA}, slog.New(slog.DiscardHandler))
+	keeper, err := certs.Open(certs.Files{Cert: r.ClientCert, Key: r.ClientKey, CA: r.CA}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, err
 	}
