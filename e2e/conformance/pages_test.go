@@ -6,6 +6,13 @@ func get(runs, path, got string) Leg {
 }
 
 var pages = Group{"pages", "Models and other pages", []Case{
+	{"models-paged", "The list of models, page by page", "a client that goes on where it stopped never comes to an end", []Leg{
+		get("A>A", "/v1/models?limit=1", `
+			data len 1
+			has_more = true`),
+		get("A>A", "/v1/models?limit=none", fell("400", "invalid_request_error")),
+		get("A>A", "/v1/models?after_id=nobody", fell("400", "invalid_request_error")),
+	}},
 	{"models", "The list of models", "the client's menu is empty", []Leg{
 		get("A>A", "/v1/models?limit=1000", `
 			data[0].type = "model"

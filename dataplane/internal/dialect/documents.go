@@ -1,6 +1,7 @@
 package dialect
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -67,13 +68,53 @@ func EncodeCount(dst []byte, tokens int) []byte {
 // OverCount makes of an estimate one that is rather too high: a client that believes too little notices too late that its context is full.
 func OverCount(tokens int) int { return tokens + tokens*15/100 + 8 }
 
-// EncodeModels appends one list of models that the clients of every format understand.
-func EncodeModels(dst []byte, models []ModelInfo) []byte {
+// ModelsPage is a part of a list of models.
+type ModelsPage struct {
+	Models []ModelInfo
+	// More there are in the direction in which the client goes.
+	More bool
+}
+
+// PageModels cuts a list as a client asks for it: at most limit models, 0 for all, behind the one that is called after, or in front of the one
+// called before; false if there is no such one.
+func PageModels(models []ModelInfo, after, before string, limit int) (p ModelsPage, ok bool) {
+	place := func(id string) int { return slices.IndexFunc(models, func(m ModelInfo) bool { return m.ID == id }) }
+	if after != "" {
+		at := place(after)
+		if at < 0 {
+			return p, false
+		}
+		models = models[at+1:]
+	}
+	if before != "" {
+		at := place(before)
+		if at < 0 {
+			return p, false
+		}
+		models = models[:at]
+	}
+	n := len(models)
+	if limit > 0 {
+		n = min(n, limit)
+	}
+	p.More = n < len(models)
+	if before != "" {
+		p.Models = models[len(models)-n:]
+	} else {
+		p.Models = models[:n]
+	}
+	return p, true
+}
+
+// EncodeModels appends a list of models that the clients of every format understand.
+func EncodeModels(dst []byte, p ModelsPage) []byte {
+	models := p.Models
 	dst = append(dst, `{"object":"list","data":[`...)
 	for i := range models {
 		dst = EncodeModel(Item(dst), &models[i])
 	}
-	dst = append(dst, `],"has_more":false,"first_id":`...)
+	dst = strconv.AppendBool(append(dst, `],"has_more":`...), p.More)
+	dst = append(dst, `,"first_id":`...)
 	if len(models) == 0 {
 		return append(dst, `null,"last_id":null}`...)
 	}

@@ -215,7 +215,7 @@ func TestEncodeError(t *testing.T) {
 }
 
 func TestModels(t *testing.T) {
-	list := dialect.EncodeModels(nil, []dialect.ModelInfo{{ID: "a", OwnedBy: "x", Created: time.Unix(1700000000, 0), MaxInputTokens: 5, Has: route.Vision}, {ID: "b"}})
+	list := dialect.EncodeModels(nil, dialect.ModelsPage{Models: []dialect.ModelInfo{{ID: "a", OwnedBy: "x", Created: time.Unix(1700000000, 0), MaxInputTokens: 5, Has: route.Vision}, {ID: "b"}}})
 	for path, want := range map[string]string{
 		"object": `"list"`, "has_more": "false", "first_id": `"a"`, "last_id": `"b"`, "data.0.object": `"model"`, "data.0.type": `"model"`, "data.0.created": "1700000000",
 		"data.0.created_at": `"2023-11-14T22:13:20Z"`, "data.0.display_name": `"a"`, "data.0.max_input_tokens": "5", "data.0.capabilities.image_input.supported": "true", "data.1.owned_by": `""`,
@@ -225,5 +225,34 @@ func TestModels(t *testing.T) {
 		}
 	}
 	flat(t, string(list))
-	flat(t, string(dialect.EncodeModels(nil, nil)))
+	flat(t, string(dialect.EncodeModels(nil, dialect.ModelsPage{})))
+}
+
+// TestPagesOfModels: a client that goes through the list page by page, in either direction, sees every model once.
+func TestPagesOfModels(t *testing.T) {
+	var all []dialect.ModelInfo
+	for _, id := range []string{"a", "b", "c", "d", "e"} {
+		all = append(all, dialect.ModelInfo{ID: id})
+	}
+	for _, row := range []struct {
+		after, before string
+		limit         int
+		want          string
+		more          bool
+	}{
+		{"", "", 0, "abcde", false}, {"", "", 2, "ab", true}, {"b", "", 2, "cd", true}, {"d", "", 2, "e", false}, {"e", "", 2, "", false},
+		{"", "e", 2, "cd", true}, {"", "c", 2, "ab", false}, {"", "a", 2, "", false}, {"", "", 5, "abcde", false}, {"a", "d", 0, "bc", false},
+	} {
+		p, ok := dialect.PageModels(all, row.after, row.before, row.limit)
+		got := ""
+		for _, m := range p.Models {
+			got += m.ID
+		}
+		if !ok || got != row.want || p.More != row.more {
+			t.Errorf("%+v: %s %v", row, got, p.More)
+		}
+	}
+	if _, ok := dialect.PageModels(all, "x", "", 0); ok {
+		t.Error("behind a model that is not there")
+	}
 }

@@ -377,29 +377,3 @@ func (v *visit) models() []dialect.ModelInfo {
 	}
 	return list
 }
-
-func (h *Handler) pageModels(in ingress.Exchange, at street) {
-	if v, ok := h.admitted(in, at); ok {
-		respond(in, http.StatusOK, "application/json", dialect.EncodeModels(nil, v.models()))
-	}
-}
-
-func (h *Handler) pageModel(in ingress.Exchange, at street) {
-	v, ok := h.admitted(in, at)
-	if !ok {
-		return
-	}
-	list := v.models()
-	for i := range list {
-		if list[i].ID == at.rest {
-			respond(in, http.StatusOK, "application/json", dialect.EncodeModel(nil, &list[i]))
-			return
-		}
-	}
-	name := clip(visible(at.rest), 100)
-	if !v.scope.Model(at.rest) {
-		h.refuse(in, at, http.StatusForbidden, fault.Forbidden, fmt.Sprintf("this key may not use model %q", name))
-		return
-	}
-	h.refuse(in, at, http.StatusNotFound, fault.NotFound, fmt.Sprintf("there is no model %q", name))
-}
