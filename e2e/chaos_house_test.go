@@ -174,16 +174,22 @@ func debugURL(t testing.TB, data string) string {
 // fetch reads a page.
 func fetch(t testing.TB, page string) string {
 	t.Helper()
-	response, err := pageClient.Get(page)
+	text, err := read(page)
 	if err != nil {
 		t.Fatal(err)
+	}
+	return text
+}
+
+// read is fetch for those who can do without.
+func read(page string) (string, error) {
+	response, err := pageClient.Get(page)
+	if err != nil {
+		return "", err
 	}
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
+	return string(text), err
 }
 
 // goroutines counts a node's.

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -122,81 +121,6 @@ func TestWhatOneNodeSuffersEveryNodeKnows(t *testing.T) {
 			t.Errorf("the sick provider got %d more requests although its circuit is open everywhere", more)
 		}
 	})
-}
-
-// BenchmarkWriteToLastAck measures the time from an acknowledged admin write to the last node's ACK, on real processes.
-func BenchmarkWriteToLastAck(b *testing.B) {
-	house := open(b, Forms[1], map[string]any{"first": compatible("anthropic")})
-	ctx, stop := context.WithTimeout(context.Background(), 5*time.Minute)
-	defer stop()
-	api, nodes := house.Providers(0), house.Nodes(0)
-	current, err := api.GetProvider(ctx, connect.NewRequest(&adminv1.GetProviderRequest{Id: "first"}))
-	if err != nil {
-		b.Fatal(err)
-	}
-	provider, revision := current.Msg.GetProvider().GetProvider(), current.Msg.GetRevision()
-	var writes, acks []time.Duration
-	for i := 0; b.Loop(); i++ {
-		provider.PriorityScore = new(float64(1 + i%90))
-		began := time.Now()
-		written, err := api.UpdateProvider(ctx, connect.NewRequest(&adminv1.UpdateProviderRequest{Id: "first", Provider: provider, Revision: revision}))
-		if err != nil {
-			b.Fatal(err)
-		}
-		acknowledged := time.Now()
-		revision = written.Msg.GetRevision()
-		if _, err := nodes.WaitForRevision(ctx, connect.NewRequest(&adminv1.WaitForRevisionRequest{Revision: revision})); err != nil {
-			b.Fatal(err)
-		}
-		writes, acks = append(writes, acknowledged.Sub(began)), append(acks, time.Since(acknowledged))
-	}
-	reportQuantiles(b, "write", writes)
-	reportQuantiles(b, "ack", acks)
-}
-
-// BenchmarkOutcomeToLastNode measures the time from the last of five failed answers at one node to the moment when the other nodes' tables
-// say that the circuit is open, on real processes.
-func BenchmarkOutcomeToLastNode(b *testing.B) {
-	house := open(b, Forms[1], map[string]any{"a": compatible("anthropic"), "b": compatible("openai"), "c": compatible("anthropic"), "sick": compatible("anthropic")})
-	if err := house.Upstream["sick"].Behave("status=500"); err != nil {
-		b.Fatal(err)
-	}
-	api := house.Providers(0)
-	template, err := api.GetProvider(context.Background(), connect.NewRequest(&adminv1.GetProviderRequest{Id: "sick"}))
-	if err != nil {
-		b.Fatal(err)
-	}
-	sick := template.Msg.GetProvider().GetProvider()
-	sick.ApiKey = "upstream-key"
-	var times []time.Duration
-	for i := 0; b.Loop(); i++ {
-		b.StopTimer()
-		id := fmt.Sprintf("sick-%d", i)
-		created, err := api.CreateProvider(context.Background(), connect.NewRequest(&adminv1.CreateProviderRequest{Id: id, Provider: sick}))
-		if err != nil {
-			b.Fatal(err)
-		}
-		house.Converged(b, created.Msg.GetRevision())
-		b.StartTimer()
-		for range 5 {
-			post(b, house.Data[0]+"/v1/messages", strings.Replace(hello, `"text"`, `"`+id+`/text"`, 1))
-		}
-		failed := time.Now()
-		for _, node := range house.Data[1:] {
-			for !opened(b, node, id) {
-				if time.Since(failed) > 10*time.Second {
-					b.Fatalf("%s did not hear that %s is sick", node, id)
-				}
-			}
-		}
-		times = append(times, time.Since(failed))
-		b.StopTimer()
-		if _, err := api.DeleteProvider(context.Background(), connect.NewRequest(&adminv1.DeleteProviderRequest{Id: id})); err != nil {
-			b.Fatal(err)
-		}
-		b.StartTimer()
-	}
-	reportQuantiles(b, "open", times)
 }
 
 // opened says whether a node's table has the provider's circuit open.
