@@ -24,6 +24,7 @@ type job struct {
 	Model  string `json:"model"`
 	Stream bool   `json:"stream"`
 	Task   string `json:"task"`
+	Key    string `json:"key,omitempty"` // the API key; none is any
 }
 
 type reply struct {
@@ -216,7 +217,7 @@ func TestNodeClients(t *testing.T) {
 							model = apartID(model, 2*i+j) + "/" + model
 						}
 						if stream || !row.streamOnly {
-							jobs = append(jobs, job{client, house.Data[0], model, stream, row.task})
+							jobs = append(jobs, job{client, house.Data[0], model, stream, row.task, ""})
 							rows = append(rows, row)
 						}
 					}

@@ -70,6 +70,12 @@ func open(t testing.TB, form Form, providers map[string]any) *House {
 // openRouted is open with the operator's routing.
 func openRouted(t testing.TB, form Form, routing, providers map[string]any) *House {
 	t.Helper()
+	return openWhole(t, form, map[string]any{"routing": routing}, providers)
+}
+
+// openWhole is open with other sections of the catalog.
+func openWhole(t testing.TB, form Form, sections, providers map[string]any) *House {
+	t.Helper()
 	catalog := map[string]any{}
 	upstream := map[string]*Upstream{}
 	for id, settings := range providers {
@@ -87,7 +93,9 @@ func openRouted(t testing.TB, form Form, routing, providers map[string]any) *Hou
 		wanted["allow_private_address"] = true
 		catalog[id] = wanted
 	}
-	house := form.Start(t, map[string]any{"routing": routing, "providers": catalog})
+	whole := maps.Clone(sections)
+	whole["providers"] = catalog
+	house := form.Start(t, whole)
 	house.Upstream = upstream
 	return house
 }

@@ -1,4 +1,4 @@
-// Asks a running aimux through real clients. Jobs come as JSON lines on standard input, {client, base, model, stream, task}; an answer
+// Asks a running aimux through real clients. Jobs come as JSON lines on standard input, {client, base, model, stream, task, key}; an answer
 // goes out for each, in order: {text, thinking, calls, stop, output, error: {status, message}}.
 //
 // task is "text", "tool" (a tool is offered), "result" (a tool's result is given), "image", or "cancel" (left after the first piece).
@@ -18,8 +18,8 @@ const schema = { type: "object", properties: { city: { type: "string" } }, requi
 const question = "What is the weather in Oslo?";
 
 // anthropic is the official SDK for Anthropic Messages.
-async function anthropic({ base, model, stream, task }) {
-  const api = new Anthropic({ baseURL: base, apiKey: "any", maxRetries: 0 });
+async function anthropic({ base, model, stream, task, key }) {
+  const api = new Anthropic({ baseURL: base, apiKey: key, maxRetries: 0 });
   const content = task === "image" ? [{ type: "image", source: { type: "base64", media_type: "image/png", data: pixel } }, { type: "text", text: "What is this?" }] : question;
   const messages = [{ role: "user", content }];
   if (task === "result") {
@@ -47,8 +47,8 @@ async function anthropic({ base, model, stream, task }) {
 }
 
 // openai is the official SDK for OpenAI Chat Completions.
-async function openai({ base, model, stream, task }) {
-  const api = new OpenAI({ baseURL: base + "/v1", apiKey: "any", maxRetries: 0 });
+async function openai({ base, model, stream, task, key }) {
+  const api = new OpenAI({ baseURL: base + "/v1", apiKey: key, maxRetries: 0 });
   const content = task === "image" ? [{ type: "text", text: "What is this?" }, { type: "image_url", image_url: { url: "data:image/png;base64," + pixel } }] : question;
   const messages = [{ role: "system", content: "Be brief." }, { role: "user", content }];
   if (task === "result") {
@@ -76,14 +76,14 @@ async function openai({ base, model, stream, task }) {
 }
 
 // vercel is the AI SDK over one of its providers.
-const vercel = (provider) => async ({ base, model, stream, task }) => {
+const vercel = (provider) => async ({ base, model, stream, task, key }) => {
   const content = task === "image" ? [{ type: "text", text: "What is this?" }, { type: "image", image: Buffer.from(pixel, "base64"), mediaType: "image/png" }] : question;
   const messages = [{ role: "user", content }];
   if (task === "result") {
     messages.push({ role: "assistant", content: [{ type: "tool-call", toolCallId: "call_1", toolName: "get_weather", input: { city: "Oslo" } }] });
     messages.push({ role: "tool", content: [{ type: "tool-result", toolCallId: "call_1", toolName: "get_weather", output: { type: "text", value: "4 degrees, rain" } }] });
   }
-  const request = { model: provider(base)(model), system: "Be brief.", messages, maxRetries: 0 };
+  const request = { model: provider(base, key)(model), system: "Be brief.", messages, maxRetries: 0 };
   if (task === "tool" || task === "result") request.tools = { get_weather: tool({ description: "The weather of a city", inputSchema: jsonSchema(schema) }) };
   let result;
   if (!stream) {
@@ -105,13 +105,13 @@ const vercel = (provider) => async ({ base, model, stream, task }) => {
 const clients = {
   "@anthropic-ai/sdk": anthropic,
   "openai": openai,
-  "@ai-sdk/anthropic": vercel((base) => createAnthropic({ baseURL: base + "/anthropic/v1", apiKey: "any" })),
-  "@ai-sdk/openai": vercel((base) => createOpenAI({ baseURL: base + "/v1", apiKey: "any" }).chat),
-  "@ai-sdk/openai-compatible": vercel((base) => createOpenAICompatible({ name: "aimux", baseURL: base + "/v1", apiKey: "any", includeUsage: true })),
+  "@ai-sdk/anthropic": vercel((base, key) => createAnthropic({ baseURL: base + "/anthropic/v1", apiKey: key })),
+  "@ai-sdk/openai": vercel((base, key) => createOpenAI({ baseURL: base + "/v1", apiKey: key }).chat),
+  "@ai-sdk/openai-compatible": vercel((base, key) => createOpenAICompatible({ name: "aimux", baseURL: base + "/v1", apiKey: key, includeUsage: true })),
 };
 
 for await (const line of createInterface({ input: process.stdin })) {
-  const job = JSON.parse(line);
+  const job = { key: "any", ...JSON.parse(line) };
   let answer;
   try {
     answer = await clients[job.client](job);

@@ -171,22 +171,30 @@ func (s *service) DeleteKey(ctx context.Context, r *connect.Request[adminv1.Dele
 
 func noKey(id string) error { return refuse(connect.CodeNotFound, "there is no key %q", id) }
 
+// heardWithin is how long a node may be silent that is there: a replica that hears none for longer has none.
+const heardWithin = 1500 * time.Millisecond
+
 // reach waits, where that was asked for, until every live node goes by the revision or refuses it, or for as long as a write waits; then it
-// says how far the revision has come.
+// says how far the revision has come. A replica that has just begun first listens for who leads, and for the nodes.
 func (s *service) reach(ctx context.Context, revision uint64, wait bool) *adminv1.Convergence {
 	if !wait {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, reachMax)
 	defer cancel()
-	for {
+	silence := time.NewTimer(heardWithin)
+	defer silence.Stop()
+	for alone := false; ; {
 		view, changed := s.deps.Board.View()
 		waiting, refusing := behind(view, revision)
-		if waiting == len(refusing) {
+		heard := slices.ContainsFunc(view.Nodes, func(n *adminv1.NodeEntry) bool { return n.GetLive() })
+		if view.Leader != "" && waiting == len(refusing) && (heard || alone) {
 			return convergence(view, revision)
 		}
 		select {
 		case <-changed:
+		case <-silence.C:
+			alone = true
 		case <-ctx.Done():
 			return convergence(view, revision)
 		}
