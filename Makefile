@@ -9,7 +9,7 @@ SEED     ?= 101
 DURATION ?= 10s
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test check lint fmt generate checkgenerate arch unit rules e2e chaos bench fuzz sim plugin train accuracy conformance cluster cluster-down tidy clean
+.PHONY: help build run test check lint fmt generate checkgenerate arch unit rules e2e chaos bench speed fuzz sim plugin train accuracy conformance cluster cluster-down tidy clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ checkgenerate: generate ## fail if generated code is not what is committed
 
 bench: ## benchmarks of the request path
 	$(GO) test -run '^$$' -bench . -benchmem ./dataplane/... ./shared/... ./controlplane/...
+
+speed: build ## measure what a request costs beside Go's ReverseProxy, and nginx and HAProxy if they are installed; publish the table
+	$(GO) run ./e2e/speed -o deploy/docs/speed.md
 
 sim: ## play the cluster's health and the routing strategies under faults: SEED=, DURATION=
 	cd controlplane && $(GO) test ./internal/fleet -run TestSimulator -v -count=1 -timeout 0 -seed=$(SEED) -duration=$(DURATION)
