@@ -146,7 +146,7 @@ func TestAnthropicToOpenAI(t *testing.T) {
 		{name: "plain", body: asks(``), path: "stream"},
 		{name: "dotted tool name", body: asks(`,"tools":[{"name":"a.b","input_schema":{"type":"dict","properties":{"x":{"type":"float"}}}}]`), path: "tools.0.function", want: `{"name":"a_b_` + hashOf("a.b") + `","parameters":{"type":"object","properties":{"x":{"type":"number"}}}}`},
 		{name: "tool reference", body: turns(aUse + `,{"role":"user","content":[{"type":"tool_result","tool_use_id":"toolu_1","content":[{"type":"tool_reference","tool_name":"write"}]},{"type":"tool_result","tool_use_id":"toolu_2","content":"x"}]}`), path: "messages.2.content", want: `"The tool write is now available."`},
-		{name: "compaction keeps its words", body: turns(`{"role":"user","content":"a"},{"role":"assistant","content":[{"type":"compaction","content":"summary","encrypted_content":"x"}]},{"role":"user","content":"c"}`), path: "messages.1.content", want: `"summary"`},
+		{name: "compaction keeps its words", body: turns(`{"role":"user","content":"a"},{"role":"assistant","content":[{"type":"compaction","content":"summary","encrypted_content":"x"}]},{"role":"user","content":"c"}`), path: "messages.1.content", want: `"summary\n\n"`},
 		{name: "two assistant turns are one", body: turns(`{"role":"user","content":"a"},{"role":"assistant","content":"b"},{"role":"assistant","content":"c"},{"role":"user","content":"d"}`), path: "messages.1.content", want: `"bc"`},
 	} {
 		t.Run(r.name, func(t *testing.T) { r.check(t, route.Anthropic, route.OpenAI, openaiSheet) })

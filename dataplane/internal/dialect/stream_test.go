@@ -216,3 +216,24 @@ func golden(t *testing.T, path, got string) {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
+
+// TestChoicesFold: several choices whose pieces take turns come out in the order of their numbers, with what was said of each.
+func TestChoicesFold(t *testing.T) {
+	piece := func(index int, text string) string {
+		return fmt.Sprintf(`{"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":%d,"delta":{"content":%q},"logprobs":{"content":[{"token":%q}],"refusal":null},"finish_reason":null}]}`, index, text, text)
+	}
+	end := func(index int) string {
+		return fmt.Sprintf(`{"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":%d,"delta":{},"finish_reason":"stop"}]}`, index)
+	}
+	c := call(route.OpenAI, target(openaiSheet, route.OpenAI), oai(`,"n":2,"logprobs":true`))
+	c.StreamUpstream = true
+	_, reply := prepare(t, c)
+	got := feed(reply, sse(piece(1, "b"), piece(0, "a"), piece(1, "B"), piece(0, "A"), end(1), end(0), "[DONE]"), 5)
+	for path, want := range map[string]string{
+		"choices.0.index": "0", "choices.0.message.content": `"aA"`, "choices.1.message.content": `"bB"`, "choices.1.logprobs.content.1.token": `"B"`, "object": `"chat.completion"`,
+	} {
+		if have := part(t, got, path); have != want {
+			t.Errorf("%s is %s, want %s in %s", path, have, want, got)
+		}
+	}
+}

@@ -106,6 +106,9 @@ func replay(t testing.TB, client route.Protocol, answer string) string {
 		content = "null"
 	}
 	rest := `,{"role":"assistant","content":` + content // the rest is dropped, as the clients of this format do
+	if refusal := m.Get("refusal"); refusal.Set() {
+		rest += `,"refusal":` + string(refusal)
+	}
 	if calls := m.Get("tool_calls"); calls != nil {
 		rest += `,"tool_calls":` + string(calls)
 	}
@@ -136,6 +139,38 @@ func TestVendorsTakeWhatIsSent(t *testing.T) {
 						t.Fatalf("second turn: %v\nanswer %s", f.Error(), answer)
 					}
 				})
+			}
+		}
+	}
+}
+
+// TestConversationsMove: what one vendor has answered, every other one takes as the conversation's past, with calls in flight too.
+func TestConversationsMove(t *testing.T) {
+	all := vendors(t)
+	for _, first := range all {
+		for _, client := range []route.Protocol{route.Anthropic, route.OpenAI} {
+			for _, scenario := range []string{"thinking", "thinking+tools-parallel", "redacted+tool", "tool-odd-id", "tool-no-id", "tool-same-id", "tool-empty-args", "text-after-tools", "server-tool", "citations", "empty-text", "empty", "refusal", "think-stray"} {
+				if client == first.endpoint.Protocol && (strings.HasPrefix(scenario, "tool-") || scenario == "text-after-tools") {
+					continue // in its own format an answer passes as it is, and its client has to know what to do with it
+				}
+				for _, second := range all {
+					t.Run(first.name+"/"+client.String()+"/"+scenario+"/"+second.name, func(t *testing.T) {
+						tr := newTranslator()
+						answer, f, _ := first.ask(t, tr, client, first.turn(client, false, ""), scenario)
+						if f.Kind != fault.None {
+							t.Fatalf("first turn: %v", f.Error())
+						}
+						body := strings.ReplaceAll(second.turn(client, false, replay(t, client, answer)), "fs.read", "fs_read")
+						_, f, _ = second.ask(t, tr, client, body, "text")
+						if f.Kind == fault.Unsignable { // the one thing that only the provider can tell
+							tr.Learn(&dialect.Target{Provider: second.sheet.Kind}, f)
+							_, f, _ = second.ask(t, tr, client, body, "text")
+						}
+						if f.Kind != fault.None {
+							t.Fatalf("second turn: %v\nanswer %s", f.Error(), answer)
+						}
+					})
+				}
 			}
 		}
 	}

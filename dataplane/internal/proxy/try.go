@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -142,7 +143,7 @@ func (t *try) send() *fault.Fault {
 		Method: "POST", URL: t.place.url, Body: t.body.bytes,
 		AllowPrivate: t.place.provider.AllowPrivateAddress, InProcess: t.place.inProcess,
 	}
-	if x.at.protocol == route.Anthropic && x.in.Query() == "beta=true" && t.place.target.Endpoint.Protocol == route.Anthropic {
+	if x.at.protocol == route.Anthropic && strings.Contains("&"+x.in.Query()+"&", "&beta=true&") && t.place.target.Endpoint.Protocol == route.Anthropic {
 		request.URL = t.place.betaURL
 	}
 	var fields [10]upstream.Field

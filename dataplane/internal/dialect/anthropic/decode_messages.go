@@ -130,6 +130,7 @@ func (r *request) block(blocks []dialect.Block, v dialect.Value, message, i int)
 		if b.Kind, b.Text = dialect.NoteBlock, v.Get("content").Text(); len(b.Text) == 0 {
 			return blocks
 		}
+		b.Text = append(slices.Clip(b.Text), `\n\n`...)
 	case "tool_reference":
 		b.Kind, b.Name = dialect.ToolReference, v.Get("tool_name").Text()
 		b.Text = append(append(dialect.Text("The tool "), b.Name...), " is now available."...)

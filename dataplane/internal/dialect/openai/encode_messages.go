@@ -249,7 +249,16 @@ func (w *writer) toolMessage(r *result) {
 		if text != nil {
 			text = append(slices.Clip(text), '\\', 'n')
 		}
-		text = append(slices.Clip(text), "[image: see the next user message]"...)
+		for i := range media {
+			what := "[image: see the next user message]"
+			if media[i].Kind != dialect.ImageBlock {
+				what = "[document: see the next user message]"
+			}
+			if i > 0 {
+				text = append(text, '\\', 'n')
+			}
+			text = append(slices.Clip(text), what...)
+		}
 		label := append(dialect.Text("[from the result of tool call "), dialect.CleanID(r.ID, idMax)...)
 		w.hoisted = append(w.hoisted, dialect.Block{Kind: dialect.TextBlock, Text: append(label, ']')})
 		w.hoisted = append(w.hoisted, media...)

@@ -34,7 +34,7 @@ type folded struct {
 	lists    []text // elements of arrays, joined by commas
 	rest     []field
 	finish   dialect.Value
-	logprobs []byte
+	logprobs []text // lists by their names, elements joined by commas
 }
 
 type text struct {
@@ -107,11 +107,10 @@ func (f *folder) choice(v dialect.Value) {
 				c.finish = bytes.Clone(value)
 			}
 		case "logprobs":
-			for _, item := range value.Get("content").Items() {
-				if len(c.logprobs) > 0 {
-					c.logprobs = append(c.logprobs, ',')
+			for name, list := range value.Fields() {
+				if list.Array() && list.Len() > 0 {
+					c.logprobs = grow(c.logprobs, string(name), ",", list[1:len(list)-1])
 				}
-				c.logprobs = append(c.logprobs, item...)
 			}
 		}
 	}
@@ -164,14 +163,18 @@ func (c *folded) call(v dialect.Value, at int) {
 func (f *folder) Body(dst []byte) ([]byte, *fault.Fault) {
 	dst = append(dst, '{')
 	for _, x := range f.top {
-		if x.name != "usage" {
+		if x.name == "id" {
 			dst = dialect.ValueField(dst, x.name, x.value)
 		}
-		if x.name == "id" {
-			dst = append(dst, `,"object":"chat.completion"`...)
+	}
+	dst = dialect.StringField(dst, "object", "chat.completion")
+	for _, x := range f.top {
+		if x.name != "id" && x.name != "usage" {
+			dst = dialect.ValueField(dst, x.name, x.value)
 		}
 	}
 	dst = append(dialect.Key(dst, "choices"), '[')
+	slices.SortFunc(f.choices, func(a, b folded) int { return a.index - b.index })
 	for i := range f.choices {
 		c := &f.choices[i]
 		if bad := c.broken(); bad != nil {
@@ -249,7 +252,11 @@ func (c *folded) body(dst []byte) []byte {
 	if c.logprobs == nil {
 		dst = append(dst, "null"...)
 	} else {
-		dst = append(append(append(dst, `{"content":[`...), c.logprobs...), `]}`...)
+		dst = append(dst, '{')
+		for _, l := range c.logprobs {
+			dst = append(append(append(dialect.Key(dst, l.name), '['), l.said...), ']')
+		}
+		dst = append(dst, '}')
 	}
 	if c.finish == nil {
 		c.finish = dialect.Value("null")
