@@ -49,7 +49,7 @@ func newBubble(t *testing.T) *bubble {
 func (b *bubble) replica(id string) {
 	b.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	conn, err := bus.Connect(bus.Config{InProcess: b.dial, Cluster: bustest.Cluster, Region: bustest.Region, Name: id})
+	conn, err := bus.Connect(bus.Config{InProcess: b.dial, Cluster: bustest.Cluster, Region: bustest.Region, Name: id, Key: bustest.Key()})
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -62,7 +62,7 @@ func (h *house) controlPlane(id string, change func(*controlplane.Config)) *repl
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, ended := make(chan string, 1), make(chan error, 1)
-	b, err := bus.Connect(bus.Config{InProcess: h.dial, Cluster: cfg.Cluster, Region: cfg.Region, Name: id})
+	b, err := bus.Connect(bus.Config{InProcess: h.dial, Cluster: cfg.Cluster, Region: cfg.Region, Name: id, Key: cfg.ClusterKey})
 	if err != nil {
 		h.t.Fatal(err)
 	}

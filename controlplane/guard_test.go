@@ -37,7 +37,7 @@ func tokensAt(url, token string) adminv1connect.TokenServiceClient {
 // guarded starts a control plane that asks for tokens; first is what it printed at a first start.
 func (h *house) guarded(id, tokens string) (url string, first <-chan string) {
 	h.t.Helper()
-	b, err := bus.Connect(bus.Config{InProcess: h.dial, Cluster: bustest.Cluster, Region: bustest.Region, Name: id})
+	b, err := bus.Connect(bus.Config{InProcess: h.dial, Cluster: bustest.Cluster, Region: bustest.Region, Name: id, Key: bustest.Key()})
 	if err != nil {
 		h.t.Fatal(err)
 	}

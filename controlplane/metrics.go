@@ -168,6 +168,7 @@ func busTraffic(b *bus.Bus) telemetry.Reading {
 				give(float64(t.Received), t.Name, "received")
 				give(float64(t.Malformed), t.Name, "malformed")
 				give(float64(t.Overflowed), t.Name, "overflowed")
+				give(float64(t.Forged), t.Name, "forged")
 			}
 		},
 	}

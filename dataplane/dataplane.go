@@ -368,7 +368,7 @@ func (n *node) heartbeat() *tablev1.Heartbeat {
 	s := n.keeper.Status()
 	return &tablev1.Heartbeat{
 		Boot: uint64(n.boot.UnixMilli()), Version: n.cfg.Version, StartedUnixMs: n.boot.UnixMilli(), SentUnixMs: time.Now().UnixMilli(),
-		Applied: s.Applied, ConfigHash: s.Hash, Nack: s.Nack, StalenessMs: uint32(min(s.Silence.Milliseconds(), 1<<31)),
+		Applied: s.Applied, ConfigHash: s.Hash, Nack: n.nack(s), StalenessMs: uint32(min(s.Silence.Milliseconds(), 1<<31)),
 		InFlight: uint32(n.handler.InFlight()), Source: string(s.Source), Address: n.addr, Draining: n.handler.Draining(), Limits: n.limitSigns(),
 	}
 }
@@ -390,6 +390,21 @@ func (n *node) newUsage() (*report.Usage, error) {
 func (n *node) record(r *outcome.Record) {
 	n.usage.Record(r)
 	n.reporter.Record(r)
+}
+
+// forgedFor is how long a node complains of tables that no control plane of its cluster made.
+const forgedFor = time.Minute
+
+// nack is why the newest table was refused, by the keeper or, before it could see it, by the bus.
+func (n *node) nack(s keeper.Status) *tablev1.Nack {
+	if s.Nack != nil || n.deps.Bus == nil {
+		return s.Nack
+	}
+	count, last := n.deps.Bus.ForgedTables()
+	if count == 0 || time.Since(last) > forgedFor {
+		return nil
+	}
+	return &tablev1.Nack{Reason: fmt.Sprintf("%d tables were not signed with this node's cluster key, and were refused", count)}
 }
 
 // reportBus and keeperBus keep a bus that is not there from becoming an interface that is.

@@ -44,7 +44,7 @@ func table(revision uint64) *tablev1.Config {
 
 func newCapital(t *testing.T, dial func() (net.Conn, error)) *capital {
 	t.Helper()
-	b, err := bus.Connect(bus.Config{InProcess: dial, Cluster: bustest.Cluster, Region: bustest.Region, Name: "cp-1"})
+	b, err := bus.Connect(bus.Config{InProcess: dial, Cluster: bustest.Cluster, Region: bustest.Region, Name: "cp-1", Key: bustest.Key()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +95,7 @@ func start(t *testing.T, data string, dial func() (net.Conn, error)) *started {
 	}
 	deps := Deps{Log: slog.New(slog.DiscardHandler), Listener: ln}
 	if dial != nil {
-		b, err := bus.Connect(bus.Config{InProcess: dial, Cluster: bustest.Cluster, Region: bustest.Region, Name: "node-1"})
+		b, err := bus.Connect(bus.Config{InProcess: dial, Cluster: bustest.Cluster, Region: bustest.Region, Name: "node-1", Key: bustest.Key()})
 		if err != nil {
 			t.Fatal(err)
 		}

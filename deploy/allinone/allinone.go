@@ -93,12 +93,12 @@ func Run(ctx context.Context, cfg Config, deps Deps) error {
 	defer limits.stop()
 
 	planes := newPlanes(ctx, deps.Log)
-	above, err := bus.Connect(bus.Config{InProcess: nats.dial, Cluster: cluster, Region: cfg.Region, Name: "cp-1", Log: deps.Log})
+	above, err := bus.Connect(bus.Config{InProcess: nats.dial, Cluster: cluster, Region: cfg.Region, Name: "cp-1", Key: key, Log: deps.Log})
 	if err != nil {
 		return err
 	}
 	defer above.Close()
-	below, err := bus.Connect(bus.Config{InProcess: nats.dial, Cluster: cluster, Region: cfg.Region, Name: "node-1", Log: deps.Log})
+	below, err := bus.Connect(bus.Config{InProcess: nats.dial, Cluster: cluster, Region: cfg.Region, Name: "node-1", Key: key, Log: deps.Log})
 	if err != nil {
 		return err
 	}

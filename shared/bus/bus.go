@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/aimux/aimux/shared/certs"
+	"github.com/aimux/aimux/shared/secret"
 	"github.com/nats-io/nats.go"
 )
 
@@ -50,6 +51,8 @@ type Config struct {
 	InProcess func() (net.Conn, error)
 	// Cluster, Region and Name (the node or the replica) each are 1 to 63 of a-z, A-Z, 0-9, '-' and '_'.
 	Cluster, Region, Name string
+	// Key is the cluster's: by it messages prove that a party of the cluster made them. It is needed.
+	Key secret.Key
 	// CredentialsFile holds a NATS user's JWT and seed; empty means none.
 	CredentialsFile string
 	// NKeyFile holds a NATS user's nkey seed; empty means none.
@@ -69,6 +72,9 @@ func (c *Config) validate() error {
 		if !validName(part.name) {
 			return fmt.Errorf("%s %q: want 1 to %d of a-z, A-Z, 0-9, '-' and '_'", part.what, part.name, nameBytesMax)
 		}
+	}
+	if c.Key.IsZero() {
+		return errors.New("there is no cluster key")
 	}
 	if c.InProcess != nil {
 		return nil
@@ -104,6 +110,7 @@ type Bus struct {
 	cfg   Config
 	conn  *nats.Conn
 	lanes lanes
+	seals seals
 
 	mu   sync.Mutex // protects below
 	subs map[*subscription]struct{}
@@ -122,7 +129,7 @@ func Connect(cfg Config) (*Bus, error) {
 	if cfg.Changed == nil {
 		cfg.Changed = func(bool) {}
 	}
-	b := &Bus{cfg: cfg, lanes: newLanes(), subs: map[*subscription]struct{}{}}
+	b := &Bus{cfg: cfg, lanes: newLanes(), seals: newSeals(cfg.Key), subs: map[*subscription]struct{}{}}
 	opts := b.options()
 	if cfg.NKeyFile != "" {
 		login, err := nats.NkeyOptionFromSeed(cfg.NKeyFile)

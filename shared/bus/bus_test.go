@@ -11,6 +11,7 @@ import (
 	tablev1 "github.com/aimux/aimux/proto/gen/aimux/table/v1"
 	"github.com/aimux/aimux/shared/bus"
 	"github.com/aimux/aimux/shared/bus/bustest"
+	"github.com/aimux/aimux/shared/secret"
 	"github.com/nats-io/nats-server/v2/server"
 )
 
@@ -46,6 +47,9 @@ func serveTCP(t *testing.T, port int) *server.Server {
 func join(t *testing.T, cfg bus.Config) *bus.Bus {
 	t.Helper()
 	cfg.Cluster, cfg.Region = bustest.Cluster, bustest.Region
+	if cfg.Key.IsZero() {
+		cfg.Key = bustest.Key()
+	}
 	b, err := bus.Connect(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -161,7 +165,9 @@ func TestMalformedIsCountedAndDropped(t *testing.T) {
 		"node.node-3": "\x0a\x04test\x12\x06node-1",                     // says it is somebody else
 		"node.node-4": "\x0a\x04test\x12" + strings.Repeat("x", 70<<10), // too large
 	} {
-		if err := stranger.Conn().Publish("aimux.v1.test.region.here."+subject, []byte(body)); err != nil {
+		subject = "aimux.v1.test.region.here." + subject
+		mac := bustest.Key().Derive("voices").MAC(subject + "\x00" + body) // whoever sends it is of this cluster
+		if err := stranger.Conn().Publish(subject, append([]byte(body+"\x7a\x20"), mac[:]...)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -208,11 +214,12 @@ func TestSlowHandlerOverflows(t *testing.T) {
 }
 
 func TestConfigIsRefused(t *testing.T) {
-	good := bus.Config{URL: "nats://127.0.0.1:1", Cluster: "c", Region: "r", Name: "n"}
+	good := bus.Config{URL: "nats://127.0.0.1:1", Cluster: "c", Region: "r", Name: "n", Key: bustest.Key()}
 	for name, c := range map[string]struct {
 		change func(*bus.Config)
 		want   string
 	}{
+		"no key":        {func(c *bus.Config) { c.Key = secret.Key{} }, "cluster key"},
 		"no url":        {func(c *bus.Config) { c.URL = "" }, "no URL"},
 		"dotted region": {func(c *bus.Config) { c.Region = "us.east" }, `region "us.east"`},
 		"wild name":     {func(c *bus.Config) { c.Name = "*" }, `name "*"`},

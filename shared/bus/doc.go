@@ -19,6 +19,11 @@
 // The last token of what a node sends is its own name, so that a server that authorizes by subject can hold each node to
 // its own voice; a message whose body names somebody else is malformed.
 //
+// # Whom to believe
+//
+// Every message proves that a party with the cluster's key made it, for its subject (seal.go); what does not is counted (Traffic.Forged)
+// and dropped. What each party may say and hear on a server that authorizes is in permissions.go.
+//
 // # What can be relied on
 //
 // What is used is kept (usage.go): delivery is at least once and in order, and whoever sums up knows a block again. All else is

@@ -65,7 +65,9 @@ func newCourt(t *testing.T) *court {
 func TestPermissionsAreEnough(t *testing.T) {
 	bustest.Run(t, func(t *testing.T) func(string) *bus.Bus {
 		c := newCourt(t)
-		return func(name string) *bus.Bus { return join(t, bus.Config{URL: c.url, Name: name, NKeyFile: c.seeds[name]}) }
+		return func(name string) *bus.Bus {
+			return join(t, bus.Config{URL: c.url, Name: name, NKeyFile: c.seeds[name]})
+		}
 	})
 }
 

@@ -14,7 +14,7 @@ import (
 func TestRegions(t *testing.T) {
 	dial := bustest.Serve(t)
 	connect := func(name, region string) *bus.Bus {
-		b, err := bus.Connect(bus.Config{InProcess: dial, Cluster: bustest.Cluster, Region: region, Name: name})
+		b, err := bus.Connect(bus.Config{InProcess: dial, Cluster: bustest.Cluster, Region: region, Name: name, Key: bustest.Key()})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -15,8 +15,11 @@ type lane struct {
 	bytesMax int
 	// pendingMax messages wait for a handler before the next is dropped.
 	pendingMax int
+	proof      proof
 
-	sent, unsent, received, malformed, overflowed atomic.Uint64
+	sent, unsent, received, malformed, overflowed, forged atomic.Uint64
+	// lastForged in milliseconds since 1970.
+	lastForged atomic.Int64
 }
 
 // lanes are all kinds of messages.
@@ -26,16 +29,16 @@ type lanes struct {
 
 func newLanes() lanes {
 	return lanes{
-		outcomes:   &lane{name: "outcomes", bytesMax: mib, pendingMax: 4096},
-		heartbeats: &lane{name: "heartbeats", bytesMax: 64 * kib, pendingMax: 4096},
-		suspects:   &lane{name: "suspects", bytesMax: 4 * kib, pendingMax: 1024},
-		health:     &lane{name: "health", bytesMax: 4 * mib, pendingMax: 64},
-		config:     &lane{name: "config", bytesMax: 16 * mib, pendingMax: 64},
-		lead:       &lane{name: "lead", bytesMax: 4 * kib, pendingMax: 256},
-		digests:    &lane{name: "digests", bytesMax: 4 * mib, pendingMax: 256},
+		outcomes:   &lane{name: "outcomes", bytesMax: mib, pendingMax: 4096, proof: maced},
+		heartbeats: &lane{name: "heartbeats", bytesMax: 64 * kib, pendingMax: 4096, proof: maced},
+		suspects:   &lane{name: "suspects", bytesMax: 4 * kib, pendingMax: 1024, proof: maced},
+		health:     &lane{name: "health", bytesMax: 4 * mib, pendingMax: 64, proof: signed},
+		config:     &lane{name: "config", bytesMax: 16 * mib, pendingMax: 64, proof: signed},
+		lead:       &lane{name: "lead", bytesMax: 4 * kib, pendingMax: 256, proof: signed},
+		digests:    &lane{name: "digests", bytesMax: 4 * mib, pendingMax: 256, proof: signed},
 		catalog:    &lane{name: "catalog", bytesMax: 16 * mib, pendingMax: 64},
-		explain:    &lane{name: "explain", bytesMax: 16 * mib, pendingMax: 64},
-		usage:      &lane{name: "usage", bytesMax: mib, pendingMax: 64},
+		explain:    &lane{name: "explain", bytesMax: 16 * mib, pendingMax: 64, proof: maced},
+		usage:      &lane{name: "usage", bytesMax: mib, pendingMax: 64, proof: maced},
 	}
 }
 
@@ -55,6 +58,8 @@ type Traffic struct {
 	Received, Malformed uint64
 	// Overflowed was dropped because the handler was too slow.
 	Overflowed uint64
+	// Forged was not made by a party of this cluster.
+	Forged uint64
 }
 
 // Stats is how the bus is doing, for metrics and debugging.
@@ -74,7 +79,7 @@ func (b *Bus) Stats() Stats {
 	for _, l := range b.lanes.all() {
 		s.Traffic = append(s.Traffic, Traffic{
 			Name: l.name, Sent: l.sent.Load(), Unsent: l.unsent.Load(), Received: l.received.Load(),
-			Malformed: l.malformed.Load(), Overflowed: l.overflowed.Load() + overflowed[l],
+			Malformed: l.malformed.Load(), Overflowed: l.overflowed.Load() + overflowed[l], Forged: l.forged.Load(),
 		})
 	}
 	return s

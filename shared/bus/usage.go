@@ -30,13 +30,15 @@ const (
 func (b *Bus) SendUsage(ctx context.Context, m *outcomev1.UsageBlock) error {
 	m.Cluster, m.Region, m.Node = b.cfg.Cluster, b.cfg.Region, b.cfg.Name
 	l := b.lanes.usage
+	subject := b.inCluster("usage." + b.cfg.Name)
 	body, err := proto.Marshal(m)
+	body = b.seals.close(l.proof, subject, body)
 	if err == nil && len(body) > l.bytesMax {
 		err = ErrTooLarge
 	}
 	var reply *nats.Msg
 	if err == nil {
-		ask := nats.NewMsg(b.inCluster("usage." + b.cfg.Name))
+		ask := nats.NewMsg(subject)
 		ask.Data = body
 		ask.Header.Set(jetstream.MsgIDHeader, fmt.Sprintf("%s.%d.%d", m.GetNode(), m.GetBoot(), m.GetSeq()))
 		reply, err = b.conn.RequestMsgWithContext(ctx, ask)
@@ -100,7 +102,11 @@ func (b *Bus) WatchUsage(ctx context.Context, after uint64, replicas int, restar
 		}
 		at, err := raw.Metadata()
 		m := &outcomev1.UsageBlock{}
-		if err != nil || proto.Unmarshal(raw.Data(), m) != nil || m.GetCluster() != b.cfg.Cluster {
+		body, genuine := b.unseal(b.lanes.usage, raw.Subject(), raw.Data())
+		if !genuine {
+			continue
+		}
+		if err != nil || proto.Unmarshal(body, m) != nil || m.GetCluster() != b.cfg.Cluster {
 			b.lanes.usage.malformed.Add(1)
 			continue
 		}

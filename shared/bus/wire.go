@@ -45,10 +45,10 @@ func (b *Bus) subscribe(l *lane, subject, queue string, handle func(*nats.Msg) b
 		defer s.mu.Unlock()
 		switch {
 		case s.stopped:
-		case len(m.Data) <= l.bytesMax && handle(m):
-			l.received.Add(1)
-		default:
+		case len(m.Data) > l.bytesMax:
 			l.malformed.Add(1)
+		default:
+			b.deliver(l, m, handle)
 		}
 	}
 	b.mu.Lock()
@@ -65,6 +65,19 @@ func (b *Bus) subscribe(l *lane, subject, queue string, handle func(*nats.Msg) b
 	}
 	b.subs[s] = struct{}{}
 	return sync.OnceFunc(s.stop), nil
+}
+
+// deliver hands a message over that was made in this cluster.
+func (b *Bus) deliver(l *lane, m *nats.Msg, handle func(*nats.Msg) bool) {
+	body, genuine := b.unseal(l, m.Subject, m.Data)
+	if !genuine {
+		return
+	}
+	if m.Data = body; handle(m) {
+		l.received.Add(1)
+	} else {
+		l.malformed.Add(1)
+	}
 }
 
 // message is a pointer to T that is a protobuf message.
@@ -92,7 +105,7 @@ func (b *Bus) publish(l *lane, subject string, m proto.Message) error {
 		l.unsent.Add(1)
 		return fmt.Errorf("encoding for %q: %w", subject, err)
 	}
-	return b.send(l, &nats.Msg{Subject: subject, Data: body})
+	return b.send(l, &nats.Msg{Subject: subject, Data: b.seals.close(l.proof, subject, body)})
 }
 
 func (b *Bus) send(l *lane, m *nats.Msg) error {
@@ -111,6 +124,7 @@ func (b *Bus) send(l *lane, m *nats.Msg) error {
 // request asks and decodes the answer into it.
 func (b *Bus) request(ctx context.Context, l *lane, subject string, ask, answer proto.Message) error {
 	body, err := proto.Marshal(ask)
+	body = b.seals.close(l.proof, subject, body)
 	if err == nil && len(body) > l.bytesMax {
 		err = ErrTooLarge
 	}
@@ -123,7 +137,11 @@ func (b *Bus) request(ctx context.Context, l *lane, subject string, ask, answer 
 		return fmt.Errorf("asking on %q: %w", subject, translate(err))
 	}
 	l.sent.Add(1)
-	if len(reply.Data) > l.bytesMax || proto.Unmarshal(reply.Data, answer) != nil {
+	said, genuine := b.unseal(l, reply.Subject, reply.Data)
+	if !genuine {
+		return fmt.Errorf("asking on %q: the answer was not made with this cluster's key", subject)
+	}
+	if len(reply.Data) > l.bytesMax || proto.Unmarshal(said, answer) != nil {
 		l.malformed.Add(1)
 		return fmt.Errorf("asking on %q: an answer of %d bytes that does not decode", subject, len(reply.Data))
 	}

@@ -176,7 +176,7 @@ func (l *Line) join(run func(Party) error) error {
 		return err
 	}
 	p.Bus, err = bus.Connect(bus.Config{
-		URL: l.nats, Cluster: p.Cluster, Region: p.Region, Name: p.ID, CredentialsFile: l.credentials, NKeyFile: l.nkey, TLS: natsTLS, Log: p.Log,
+		URL: l.nats, Cluster: p.Cluster, Region: p.Region, Name: p.ID, Key: p.ClusterKey, CredentialsFile: l.credentials, NKeyFile: l.nkey, TLS: natsTLS, Log: p.Log,
 	})
 	if err != nil {
 		return err

@@ -73,7 +73,7 @@ func TestKVOnACluster(t *testing.T) {
 		cluster, parties := fmt.Sprintf("exam-%d", exams), 0
 		return func() store.Store {
 			parties++
-			b, err := bus.Connect(bus.Config{URL: servers[parties%3].ClientURL(), Cluster: cluster, Region: bustest.Region, Name: fmt.Sprintf("cp-%d", parties)})
+			b, err := bus.Connect(bus.Config{URL: servers[parties%3].ClientURL(), Cluster: cluster, Region: bustest.Region, Name: fmt.Sprintf("cp-%d", parties), Key: bustest.Key()})
 			if err != nil {
 				t.Fatal(err)
 			}

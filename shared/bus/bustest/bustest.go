@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/aimux/aimux/shared/bus"
+	"github.com/aimux/aimux/shared/secret"
 	"github.com/nats-io/nats-server/v2/server"
 )
 
@@ -16,6 +17,9 @@ const (
 	Cluster = "test"
 	Region  = "here"
 )
+
+// Key is the cluster's key of everybody whom Join connects.
+func Key() secret.Key { return secret.NewKey([secret.KeySize]byte{1}) }
 
 const (
 	readyTimeout = 10 * time.Second
@@ -57,7 +61,7 @@ func serve(t testing.TB, opts *server.Options) func() (net.Conn, error) {
 // Join connects name to the server; the connection closes with the test.
 func Join(t testing.TB, inProcess func() (net.Conn, error), name string) *bus.Bus {
 	t.Helper()
-	b, err := bus.Connect(bus.Config{InProcess: inProcess, Cluster: Cluster, Region: Region, Name: name})
+	b, err := bus.Connect(bus.Config{InProcess: inProcess, Cluster: Cluster, Region: Region, Name: name, Key: Key()})
 	if err != nil {
 		t.Fatal(err)
 	}
