@@ -109,6 +109,8 @@ func (w *walker) whyPicked(c Candidate) string {
 		return "an open tool call began here"
 	case c.rank()&byLoss != 0:
 		return "cannot do all that the request would rather have: " + list(w.wants&^w.t.rows[c.Target].can[w.dialect])
+	case c.rank()&byTurnAside != 0 && w.view.Live(int(c.Target)).Busy:
+		return "at its limits: others go first"
 	case c.rank()&byTurnAside != 0:
 		return with("standing back for its weight", health.Reason)
 	case c.Pinned():

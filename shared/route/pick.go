@@ -15,8 +15,10 @@ type Live struct {
 	Turn uint64
 	// Open: the node's own circuit is open, or the target asked it for a pause.
 	Open bool
-	// Full: no slot or tokens are left of its limits.
+	// Full: it takes no more at once, as far as this node has learnt.
 	Full bool
+	// Busy: its limits leave no room right now. Others go before it, and who has nobody else may wait for it.
+	Busy bool
 	// ProbeHere: one live request may be tried in spite of a circuit: the node's own is half open and lets one through, or a grant
 	// of the table (Health.Probe) has not been used yet.
 	ProbeHere bool
@@ -48,7 +50,7 @@ const (
 	notProbe    = 1 << 6 // a probe goes first: whoever comes next is its safety
 	notSticky   = 1 << 5 // an open tool call goes where it began
 	byLoss      = 1 << 4 // serves, but without something that the request would rather have
-	byTurnAside = 1 << 3 // its weight said no this time
+	byTurnAside = 1 << 3 // its weight said no this time, or its limits have no room
 	pinNone     = 2 << 1 // 0 the class's provider, 1 the default provider, 2 neither
 	pinDefault  = 1 << 1
 	pins        = 3 << 1
@@ -256,7 +258,7 @@ func (w *walker) candidate(h hop, r *row, live *Live, by stage) Candidate {
 	case w.defaultPin:
 		rank = rank&^pins | pinDefault
 	}
-	if !r.well || r.fallback || live.Open || w.toolOpen {
+	if !r.well || r.fallback || live.Open || live.Busy || w.toolOpen {
 		rank = w.rank(rank, h.target, r, live)
 	}
 	order := ordered(score)
@@ -292,7 +294,7 @@ func (w *walker) rank(rank uint16, target int32, r *row, live *Live) uint16 {
 		return rank | byLast
 	case w.toolOpen && target == w.home:
 		return rank &^ notSticky
-	case r.weight < 1 && w.aside(target, rank):
+	case live.Busy, r.weight < 1 && w.aside(target, rank):
 		return rank | byTurnAside
 	default:
 		return rank

@@ -80,6 +80,8 @@ type Handler struct {
 	inFlight atomic.Int64
 	draining atomic.Bool
 	budgets  budgets
+	// busy asks the limits; here, so that no request has to make it.
+	busy func(target *route.Target) bool
 }
 
 // New makes a Handler.
@@ -87,7 +89,9 @@ func New(config Config, deps Deps) *Handler {
 	if deps.Limits == nil {
 		deps.Limits = unlimited{}
 	}
-	return &Handler{config: config.withDefaults(), deps: deps, metrics: newMetrics(deps.Metrics), started: time.Now()}
+	h := &Handler{config: config.withDefaults(), deps: deps, metrics: newMetrics(deps.Metrics), started: time.Now()}
+	h.busy = func(target *route.Target) bool { return h.deps.Limits.Busy(target) }
+	return h
 }
 
 // InFlight is how many requests are being served.

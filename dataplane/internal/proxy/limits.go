@@ -16,6 +16,8 @@ type Limits interface {
 	Admit(caller auth.Caller, ask *route.Ask) (Permit, *fault.Fault)
 	// Enter takes what an attempt needs of a provider's and a key's limits; credential is the key's fingerprint.
 	Enter(target *route.Target, credential string, ask *route.Ask) (Permit, *fault.Fault)
+	// Busy reports that a target has no room now. It takes nothing.
+	Busy(target *route.Target) bool
 	// Rates are what is left to the caller of its limits per minute.
 	Rates(caller auth.Caller) Rates
 	// Wait tries until it succeeds, in turn with others, as long as the wish says; it reports success.
@@ -58,4 +60,5 @@ func (unlimited) Enter(*route.Target, string, *route.Ask) (Permit, *fault.Fault)
 }
 func (unlimited) Rates(auth.Caller) Rates         { return Rates{} }
 func (unlimited) Wait(context.Context, Wish) bool { return false }
+func (unlimited) Busy(*route.Target) bool         { return false }
 func (unlimited) Settle(outcome.Usage, uint64)    {}

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -21,11 +22,15 @@ type fullness struct {
 	settled   chan outcome.Usage
 	waiting   chan Wish
 	room      chan struct{}
+	busy      map[string]bool // providers
+	entered   []string
 	rates     Rates
 }
 
 func (l *fullness) Admit(auth.Caller, *route.Ask) (Permit, *fault.Fault) { return l, l.caller }
+func (l *fullness) Busy(target *route.Target) bool                       { return l.busy[target.ProviderID] }
 func (l *fullness) Enter(target *route.Target, _ string, _ *route.Ask) (Permit, *fault.Fault) {
+	l.entered = append(l.entered, target.ProviderID)
 	return l, l.providers[target.ProviderID]
 }
 func (l *fullness) Wait(ctx context.Context, w Wish) bool {
@@ -38,6 +43,24 @@ func (l *fullness) Settle(used outcome.Usage, _ uint64) { l.settled <- used }
 
 func limited(kind fault.Kind, wait time.Duration, message string) *fault.Fault {
 	return &fault.Fault{Kind: kind, RetryAfter: wait, Message: message}
+}
+
+// A provider whose limits leave no room is not even asked while there is another; explaining says so. Who has nobody else waits for it.
+func TestBusyProvidersStandBack(t *testing.T) {
+	r := newRig(t, []backend{{id: "a", protocol: "openai"}, {id: "b", protocol: "openai"}})
+	limits := &fullness{busy: map[string]bool{"a": true}, settled: make(chan outcome.Usage, 8)}
+	r.handler.deps.Limits = limits
+	if a := r.ask("openai", false); a.header.Get("X-Aimux-Provider") != "b" || strings.Join(limits.entered, " ") != "b" {
+		t.Errorf("answered by %q; entered %v", a.header.Get("X-Aimux-Provider"), limits.entered)
+	}
+	e := r.handler.Explain(&tablev1.ExplainRequest{Protocol: "openai", Body: fmt.Appendf(nil, openAIAsk, "")})
+	if len(e.GetCandidates()) != 2 || !strings.Contains(e.GetCandidates()[1].GetReason(), "at its limits") || !e.GetCandidates()[1].GetEligible() {
+		t.Errorf("explained as %v", e)
+	}
+	limits.busy["b"] = true
+	if a := r.ask("openai", false); a.status != 200 {
+		t.Errorf("status %d: %s", a.status, a.body)
+	}
 }
 
 // A provider that is full is passed over; when all are, the client learns of each why, and when the first may be tried again.

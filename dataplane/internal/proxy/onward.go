@@ -3,7 +3,6 @@ package proxy
 import (
 	"time"
 
-	"github.com/aimux/aimux/dataplane/internal/vitals"
 	"github.com/aimux/aimux/shared/fault"
 	"github.com/aimux/aimux/shared/route"
 )
@@ -67,7 +66,7 @@ func (x *exchange) chooseOnward(t *try, said int) {
 	ask := x.found.Ask
 	ask.Needs |= route.Prefill
 	ask.PromptTokens += said / bytesPerToken
-	x.view = vitals.View{Bound: x.desk.bound, Table: x.table, NowMs: time.Now().UnixMilli()}
+	x.view = x.h.look(x.desk, x.table)
 	p := picking{ask: &ask, table: x.table, view: &x.view, random: x.random, chain: x.chain}
 	x.h.pick(&p)
 	x.mu.Lock()

@@ -17,7 +17,7 @@ import (
 
 // choose orders everybody who may serve.
 func (x *exchange) choose() *fault.Fault {
-	x.view = vitals.View{Bound: x.desk.bound, Table: x.table, NowMs: time.Now().UnixMilli()}
+	x.view = x.h.look(x.desk, x.table)
 	p := picking{ask: &x.found.Ask, table: x.table, view: &x.view, random: x.random, chain: x.chain}
 	verdict := x.h.pick(&p)
 	x.chain, x.ordered = p.chain, p.ordered
@@ -31,6 +31,11 @@ func (x *exchange) choose() *fault.Fault {
 		x.blame(&f, cmp.Or(verdict.Missing, verdict.NearestMissing))
 	}
 	return &f
+}
+
+// look is how everything stands with this node now.
+func (h *Handler) look(desk *Desk, table *route.Table) vitals.View {
+	return vitals.View{Bound: desk.bound, Table: table, NowMs: time.Now().UnixMilli(), Busy: h.busy}
 }
 
 // blame names the place in the body that needs what nobody can do.
@@ -73,7 +78,7 @@ func (h *Handler) pick(p *picking) (verdict route.Verdict) {
 
 // explain picks as a request does, and says why.
 func (h *Handler) explain(s *keeper.Snapshot[*Desk], found *analyze.Result) *tablev1.Explanation {
-	view := vitals.View{Bound: s.Warm.bound, Table: s.Table, NowMs: time.Now().UnixMilli()}
+	view := h.look(s.Warm, s.Table)
 	p := picking{ask: &found.Ask, table: s.Table, view: &view, random: rand.Uint64()}
 	h.pick(&p)
 	e := s.Table.Explain(p.ask, &view, h.config.Node, view.NowMs, p.random)

@@ -178,7 +178,9 @@ type View struct {
 	Bound *Bound
 	Table *route.Table
 	NowMs int64
-	live  route.Live
+	// Busy reports that a target's limits leave no room; nil means that nobody limits.
+	Busy func(target *route.Target) bool
+	live route.Live
 }
 
 // Live is how a target stands with this node; valid until the next call. It is written field by field, because the processor waits for
@@ -190,6 +192,7 @@ func (v *View) Live(i int) *route.Live {
 	t.speak(live, v.Table, i, v.NowMs)
 	open, rests := t.breaker.open.Load() || t.vendor.breaker.open.Load(), t.rest.on(v.NowMs)
 	live.Open, live.Turn = open || rests, t.turn.Load()
+	live.Busy = v.Busy != nil && v.Busy(v.Table.Target(i))
 	live.BlockedUntilMs = blockedUntil(b.keys[v.Table.Target(i).Provider])
 	if health := v.Table.Health(i); isOut(health.State) {
 		live.ProbeHere = !t.probing.Load() && t.used(&health.Probe).Load() != health.Probe.Lease
