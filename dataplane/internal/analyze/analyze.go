@@ -59,8 +59,8 @@ type Result struct {
 	// Members of the body; whole only where the body was not refused.
 	Members Members
 	Stream  bool
-	// Thought: the history holds thinking. EmptyText: it holds a block of text without any.
-	Thought, EmptyText bool
+	// Thought: the history holds thinking. EmptyText: it holds a block of text without any. Developer: a developer has a say in it.
+	Thought, EmptyText, Developer bool
 	// IncludeUsage: an OpenAI client asked for the usage chunk.
 	IncludeUsage bool
 	// ThinkingScore of the last user turn, in log odds; what the model said, whether or not it decided the class.

@@ -266,6 +266,15 @@ func TestWhatPassageLooksFor(t *testing.T) {
 			t.Errorf("%s: %v, want %v", content, got, want)
 		}
 	}
+	for message, want := range map[string][2]bool{
+		`{"role":"assistant","content":"a","refusal":"b"}`: {}, `{"role":"developer","content":"a"}`: {false, true},
+		`{"role":"assistant","content":"a","reasoning_content":"b"}`: {true, false}, `{"role":"assistant","reasoning":"b"}`: {true, false},
+	} {
+		out := read(t, oai, talk(oai, `{"role":"user","content":"x"},`+message+`,{"role":"user","content":"y"}`), nil)
+		if got := [2]bool{out.Thought, out.Developer}; got != want {
+			t.Errorf("%s: %v, want %v", message, got, want)
+		}
+	}
 }
 
 func TestClasses(t *testing.T) {

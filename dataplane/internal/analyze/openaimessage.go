@@ -5,8 +5,9 @@ import "github.com/aimux/aimux/shared/route"
 var openAIRoles = []string{"user", "assistant", "system", "developer", "tool", "function"}
 
 const (
-	toolRole     = 4
-	functionRole = 5
+	developerRole = 3
+	toolRole      = 4
+	functionRole  = 5
 )
 
 // openAITurn is what has been read of a message; its members come in any order.
@@ -42,6 +43,7 @@ func (a *Analyzer) openAIMessage() {
 		case "name":
 			_, m.named = a.optionalString()
 		case "refusal", "reasoning_content", "reasoning":
+			a.out.Thought = a.out.Thought || string(o.key) != "refusal"
 			if t, given := a.optionalString(); given && !a.failed() {
 				a.count(t)
 				m.otherwise = true
@@ -86,6 +88,7 @@ func (a *Analyzer) judgeMessage(m *openAITurn, start int) {
 		}
 		a.toolAnswered()
 	default:
+		a.out.Developer = a.out.Developer || m.role == developerRole
 		a.said(m.role != 0)
 	}
 }

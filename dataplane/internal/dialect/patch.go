@@ -24,8 +24,9 @@ type Patcher struct {
 	EmulateStops []Text
 	// OwnUsage is set by the dialect when usage was asked for that the client did not ask for.
 	OwnUsage bool
-	// Thought and EmptyText: the history may hold thinking, and blocks of text without any. Where neither is, nobody need look for it.
-	Thought, EmptyText bool
+	// Thought, EmptyText and Developer: the history may hold thinking, blocks of text without any, and messages of a developer. Where there is
+	// none, nobody need look for it.
+	Thought, EmptyText, Developer bool
 	// Asks is what the request may ask a provider to do; all, where it has not been analyzed.
 	Asks route.Capability
 
@@ -58,12 +59,13 @@ func NewPatcher(body Value, found *analyze.Result, notes *Notes) *Patcher {
 			at := span{keyAt: m.Key.Start, keyEnd: m.Key.End, start: m.Value.Start, end: m.Value.End}.back(len(p.lead))
 			p.members = append(p.members, member{span: at, key: body.key(at)})
 		}
-		p.Thought, p.EmptyText, p.Asks = found.Thought, found.EmptyText, found.Ask.Needs|found.Ask.Wants
+		p.Thought, p.EmptyText, p.Developer = found.Thought, found.EmptyText, found.Developer
+		p.Asks = found.Ask.Needs | found.Ask.Wants
 		if len(p.members) > 0 {
 			return p
 		}
 	}
-	p.Thought, p.EmptyText, p.Asks = true, true, ^route.Capability(0)
+	p.Thought, p.EmptyText, p.Developer, p.Asks = true, true, true, ^route.Capability(0)
 	for i, at := body.member(1); i > 0; i, at = body.member(i) {
 		p.members = append(p.members, member{span: at, key: body.key(at)})
 	}
@@ -336,6 +338,7 @@ func (p *Patcher) Apply(dst []byte) []byte {
 		}
 		return b.end - a.end
 	})
+	dst = slices.Grow(dst, len(p.lead)+len(p.Body)+len(added)) // nearly always enough
 	dst = append(dst, p.lead...)
 	done := min(1, len(p.Body)) // behind the brace
 	dst = append(dst, p.Body[:done]...)

@@ -229,7 +229,7 @@ func patchEffort(p *dialect.Patcher, effort dialect.Value, out *dialect.Outbound
 // the sake of another format.
 func patchMessages(p *dialect.Patcher, sheet *provider.Sheet) {
 	want := reasoningName(sheet.Reasoning)
-	if !sheet.NoDeveloper && want == "" {
+	if !(sheet.NoDeveloper && p.Developer) && (want == "" || !p.Thought) {
 		return
 	}
 	for _, message := range p.Get("messages").Items() {
