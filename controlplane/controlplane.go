@@ -14,6 +14,7 @@
 //	archivist ──► archive (who wrote what, out of the catalog); issuers ──► keys of those whose JWTs open the admin API
 //	source ───────► (file edits, or the first catalog)
 //
+//	+ 1 herald, and 1 for each webhook: what happens, told to who asked
 //	+ 1 debug listener, if there is an address for it; + the trace exporter's 1, if there is a collector
 package controlplane
 
@@ -35,6 +36,7 @@ import (
 	"github.com/aimux/aimux/controlplane/internal/catalog"
 	"github.com/aimux/aimux/controlplane/internal/fleet"
 	"github.com/aimux/aimux/controlplane/internal/lead"
+	"github.com/aimux/aimux/controlplane/internal/notify"
 	"github.com/aimux/aimux/controlplane/internal/store"
 	adminv1 "github.com/aimux/aimux/proto/gen/aimux/admin/v1"
 	outcomev1 "github.com/aimux/aimux/proto/gen/aimux/outcome/v1"
@@ -128,6 +130,7 @@ type replica struct {
 	listener net.Listener
 	metrics  *telemetry.Metrics
 	tracer   *telemetry.Tracer
+	herald   *herald
 	store    store.Store
 	board    *board
 	keeper   *keeper
@@ -201,6 +204,7 @@ func build(ctx context.Context, cfg Config, deps Deps) (*replica, error) {
 		fleet: fleet.New(fleet.Config{Region: cfg.Region}, now), lead: lead.New(lead.Config{Replica: cfg.ID, Jitter: mathrand.Float64()}, now),
 		roster: newRoster(), usage: newUsage(), tail: newTail(fmt.Sprintf("%s/%d", cfg.ID, now.UnixMilli())), saved: now, warmAt: now.Add(coldWait),
 	}
+	r.herald = &herald{cluster: cfg.Cluster, board: r.board, notifier: notify.New(notify.Deps{Version: cfg.Version, Log: deps.Log})}
 	r.measure()
 	r.memory.restore(now, r.loop.fleet)
 	r.ledger = newLedger(deps.Bus, cfg.CatalogReplicas, cfg.Data, deps.Log)
@@ -266,6 +270,7 @@ func (r *replica) run(ctx context.Context) error {
 	var all sync.WaitGroup
 	var serving error
 	all.Go(func() { r.loop.run(ctx) })
+	all.Go(func() { r.herald.run(ctx) })
 	all.Go(func() { r.store.Watch(ctx, func(s store.Snapshot) { r.compile(ctx, s) }) })
 	all.Go(func() { r.source.run(ctx) })
 	all.Go(func() { r.memory.run(ctx) })
@@ -320,7 +325,7 @@ func (r *replica) debug(ctx context.Context, all *sync.WaitGroup) error {
 func (r *replica) handler(local []byte) http.Handler {
 	refused := r.metrics.Counters("aimux_admin_refused_total", "Callers of the admin API who were turned away: unknown, or not allowed.", "reason")
 	return admin.New(admin.Config{ID: r.cfg.ID, Version: r.cfg.Version, Hosts: r.cfg.AdminHosts}, admin.Deps{
-		Board: r.board, Write: r.keeper.write, Explain: r.deps.Bus.Explain, Requests: r.loop.tail.list, Usage: r.ledger.sums, Describe: r.loop.describe, Metrics: r.metrics.Text, Log: r.deps.Log,
+		Board: r.board, Write: r.keeper.write, Explain: r.deps.Bus.Explain, Requests: r.loop.tail.list, Webhooks: r.herald, Usage: r.ledger.sums, Describe: r.loop.describe, Metrics: r.metrics.Text, Log: r.deps.Log,
 		Archive: r.archive.read, Refused: func(reason string) { refused.With(reason).Add(1) },
 		Door: admin.Door{Hasher: r.hasher, Local: local, Anonymous: r.anonymous, JWT: r.sso.verify},
 	})
@@ -371,6 +376,7 @@ func (r *replica) compile(ctx context.Context, s store.Snapshot) {
 	}
 	r.source.troubles.set("catalog", "")
 	r.sso.trust(doc.GetCatalog().GetAuth())
+	r.herald.notifier.Set(catalog.Hooks(doc.GetCatalog(), r.keeper.env))
 	config := compile(doc, s.Revision, r.keeper.env)
 	problem := config.GetPolicy().GetPluginProblem()
 	if problem != "" {

@@ -32,6 +32,7 @@ const (
 	providerPrefix = "providers/"
 	keyPrefix      = "keys/"
 	teamPrefix     = "teams/"
+	webhookPrefix  = "webhooks/"
 	retryFirst     = 100 * time.Millisecond
 	retryLast      = 2 * time.Second
 )
@@ -100,6 +101,9 @@ func sections(file *adminv1.Catalog, key secret.Key) map[string][]byte {
 	for id, team := range file.GetTeams() {
 		note(teamPrefix+id, team)
 	}
+	for name, hook := range file.GetWebhooks() {
+		note(webhookPrefix+name, hook)
+	}
 	return all
 }
 
@@ -124,6 +128,8 @@ func take(doc *adminv1.Document, file *adminv1.Catalog, name string) {
 		keepRevoked(before, doc.GetCatalog().GetKeys()[id])
 	case teamPrefix:
 		takeEntry(&doc.Catalog.Teams, file.GetTeams(), id)
+	case webhookPrefix:
+		takeEntry(&doc.Catalog.Webhooks, file.GetWebhooks(), id)
 	}
 }
 

@@ -55,6 +55,7 @@ func (r *replica) measure() {
 	})
 	r.measureHealth()
 	r.measureLoss()
+	r.measureWebhooks()
 	m.Read(telemetry.Reading{
 		Name: "aimux_controlplane_published_total", Help: "Messages of the leader.", Counter: true, Labels: []string{"kind"},
 		Read: func(give func(float64, ...string)) {
@@ -154,6 +155,19 @@ func (r *replica) measureLoss() {
 	r.metrics.Read(telemetry.Reading{
 		Name: "aimux_controlplane_batches_missed_total", Help: "Batches of outcomes that nodes sent and this replica did not get.", Counter: true,
 		Read: func(give func(float64, ...string)) { give(float64(r.loop.tail.missed())) },
+	})
+}
+
+// measureWebhooks registers how it goes for each webhook.
+func (r *replica) measureWebhooks() {
+	r.metrics.Read(telemetry.Reading{
+		Name: "aimux_controlplane_webhook_events_total", Help: "Events told to a webhook, and those dropped because it was full, refused them or failed too often.", Counter: true, Labels: []string{"webhook", "fate"},
+		Read: func(give func(float64, ...string)) {
+			for name, s := range r.herald.notifier.States() {
+				give(float64(s.Delivered), name, "delivered")
+				give(float64(s.Dropped), name, "dropped")
+			}
+		},
 	})
 }
 

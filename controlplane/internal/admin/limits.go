@@ -106,6 +106,9 @@ func limitEntry(view *View, scope string, uses []*adminv1.LimitUse) *adminv1.Lim
 	return e
 }
 
+// Uses is how far every limit is used in the whole cluster.
+func Uses(view *View) []*adminv1.LimitUse { return usesOf(view) }
+
 // usesOf adds up what the live nodes have told, in the order of scope and what. Slots and money are told by each node for itself; of units a
 // node knows what is left to all, and who asked last knows best: that is who knows of least.
 func usesOf(view *View) []*adminv1.LimitUse {

@@ -51,6 +51,12 @@ func procedures() map[string]Role {
 		adminv1connect.ProviderServiceUpdateProviderProcedure: Operator,
 		adminv1connect.ProviderServiceDeleteProviderProcedure: Operator,
 
+		// A webhook's URL is often all that keeps strangers out.
+		adminv1connect.WebhookServiceListWebhooksProcedure:  Admin,
+		adminv1connect.WebhookServiceSetWebhookProcedure:    Admin,
+		adminv1connect.WebhookServiceDeleteWebhookProcedure: Admin,
+		adminv1connect.WebhookServiceTestWebhookProcedure:   Admin,
+
 		adminv1connect.RoutingServiceGetRoutingProcedure:    Viewer,
 		adminv1connect.RoutingServiceUpdateRoutingProcedure: Operator,
 		adminv1connect.RoutingServiceExplainProcedure:       Viewer,

@@ -66,6 +66,7 @@ func New(cfg Config, deps Deps) http.Handler {
 	mux.Handle(adminv1connect.NewTokenServiceHandler(s, opts...))
 	mux.Handle(adminv1connect.NewAuditServiceHandler(s, opts...))
 	mux.Handle(adminv1connect.NewLedgerServiceHandler(s, opts...))
+	mux.Handle(adminv1connect.NewWebhookServiceHandler(s, opts...))
 	mux.Handle(probeCheck, connect.NewUnaryHandler(probeCheck, s.check, opts...))
 	mux.Handle(probeWatch, connect.NewServerStreamHandler(probeWatch, s.watchCheck, opts...))
 	reflector := grpcreflect.NewStaticReflector(services()...)
@@ -84,6 +85,7 @@ func services() []string {
 		adminv1connect.ProviderServiceName, adminv1connect.RoutingServiceName, adminv1connect.TableServiceName,
 		adminv1connect.NodeServiceName, adminv1connect.HealthServiceName, adminv1connect.UsageServiceName,
 		adminv1connect.LimitServiceName, adminv1connect.LedgerServiceName, adminv1connect.KeyServiceName, adminv1connect.TokenServiceName, adminv1connect.AuditServiceName,
+		adminv1connect.WebhookServiceName,
 	}
 }
 

@@ -42,6 +42,8 @@ type Deps struct {
 	Requests func(after uint64, limit int) *adminv1.ListRequestsResponse
 	// Usage sums up what was used; what sums are by is one of the words that it knows.
 	Usage func(*adminv1.SumUsageRequest) *adminv1.SumUsageResponse
+	// Webhooks are who is told of what happens.
+	Webhooks Webhooks
 	// Describe is the fleet's state as text.
 	Describe func(ctx context.Context) (string, error)
 	// Metrics is what Prometheus scrapes, in a form that it accepts.

@@ -128,6 +128,7 @@ func SealLiterals(cat *adminv1.Catalog, key secret.Key, nonce func() secret.Nonc
 			return text.Text()
 		})
 	}
+	sealWebhooks(stored, key, nonce, &r)
 	if problems := r.done(); len(problems) > 0 {
 		return nil, problems
 	}

@@ -41,6 +41,7 @@ func Validate(cat *adminv1.Catalog) []Problem {
 	v.judgeLimits("limits", cat.GetLimits())
 	v.callers()
 	v.adminTokens()
+	v.webhooks()
 	names, targets := make(map[string]string), 0
 	for _, id := range providerIDs(cat) {
 		path, p := at("providers", id), cat.GetProviders()[id]

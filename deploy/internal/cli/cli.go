@@ -24,20 +24,24 @@ type commands struct {
 	Dataplane    dataplaneCommand    `cmd:"" passthrough:"" help:"Start one node."`
 	Synthetic    syntheticCommand    `cmd:"" help:"Start the scripted provider, for trying and testing."`
 
-	Provider providerCommands `cmd:"" help:"List, show, change and delete providers."`
-	Key      keyCommands      `cmd:"" help:"Make, list, change and revoke client keys."`
-	Team     teamCommands     `cmd:"" help:"Set, list and delete the teams that keys share limits and scopes in."`
-	Node     nodeCommands     `cmd:"" help:"Show the nodes."`
-	Table    tableCommand     `cmd:"" help:"Show what the nodes route by."`
-	Explain  explainCommand   `cmd:"" help:"Say where a request would go and why, without sending it."`
-	Limit    limitCommands    `cmd:"" help:"List, show, change and take away limits."`
-	Health   healthCommand    `cmd:"" help:"Show how every provider and model is doing."`
-	Usage    usageCommand     `cmd:"" help:"Show what was used and what it cost."`
-	Top      topCommand       `cmd:"" help:"Watch health and usage, live."`
-	Token    tokenCommands    `cmd:"" help:"Make, list and revoke the tokens of the admin API."`
-	Audit    auditCommand     `cmd:"" help:"Show who changed what, and check that nothing of it was touched."`
-	NatsConf natsConfCommand  `cmd:"" name:"nats-conf" help:"Write a NATS configuration in which every party may do what it needs and nothing else."`
-	Version  versionCommand   `cmd:"" help:"Print the version."`
+	Provider   providerCommands  `cmd:"" help:"List, show, change and delete providers."`
+	Key        keyCommands       `cmd:"" help:"Make, list, change and revoke client keys."`
+	Team       teamCommands      `cmd:"" help:"Set, list and delete the teams that keys share limits and scopes in."`
+	Node       nodeCommands      `cmd:"" help:"Show the nodes."`
+	Table      tableCommand      `cmd:"" help:"Show what the nodes route by."`
+	Explain    explainCommand    `cmd:"" help:"Say where a request would go and why, without sending it."`
+	Limit      limitCommands     `cmd:"" help:"List, show, change and take away limits."`
+	Health     healthCommand     `cmd:"" help:"Show how every provider and model is doing."`
+	Usage      usageCommand      `cmd:"" help:"Show what was used and what it cost."`
+	Top        topCommand        `cmd:"" help:"Watch health and usage, live."`
+	Tail       tailCommand       `cmd:"" help:"Watch requests as they end, with where they went and why."`
+	Webhook    webhookCommands   `cmd:"" help:"Set, list, delete and try the webhooks that are told of transitions and alerts."`
+	Token      tokenCommands     `cmd:"" help:"Make, list and revoke the tokens of the admin API."`
+	Audit      auditCommand      `cmd:"" help:"Show who changed what, and check that nothing of it was touched."`
+	NatsConf   natsConfCommand   `cmd:"" name:"nats-conf" help:"Write a NATS configuration in which every party may do what it needs and nothing else."`
+	Completion completionCommand `cmd:"" help:"Print what makes a shell complete aimux's words: eval \"$(aimux completion bash)\", source <(aimux completion zsh), aimux completion fish | source."`
+	Complete   completeCommand   `cmd:"" hidden:"" passthrough:"all" help:"Say what the last word may become."`
+	Version    versionCommand    `cmd:"" help:"Print the version."`
 }
 
 // Main runs the command line and returns the process's exit code: 0 for success, 1 for a failure, told in one line, 2 for wrong words.

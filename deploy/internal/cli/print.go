@@ -8,6 +8,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
@@ -75,4 +76,27 @@ func measured(n uint32, show func(uint32) string) string {
 		return "-"
 	}
 	return show(n)
+}
+
+// plainText is a text of somebody else's as a terminal may show it: without control characters, and cut.
+func plainText(text string, most int) string {
+	clean := []rune(strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '�'
+		}
+		return r
+	}, text))
+	if len(clean) > most {
+		return string(clean[:most-1]) + "…"
+	}
+	return string(clean)
+}
+
+// compact takes out the white space that protojson varies on purpose.
+func compact(text []byte) []byte {
+	var out bytes.Buffer
+	if json.Compact(&out, text) != nil {
+		return text
+	}
+	return out.Bytes()
 }

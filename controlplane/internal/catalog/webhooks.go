@@ -1,0 +1,156 @@
+package catalog
+
+import (
+	"maps"
+	"net/url"
+	"slices"
+
+	"google.golang.org/protobuf/proto"
+
+	adminv1 "github.com/aimux/aimux/proto/gen/aimux/admin/v1"
+	"github.com/aimux/aimux/shared/secret"
+)
+
+// webhooksMax bounds who is told: each has a queue of its own.
+const webhooksMax = 16
+
+// The kinds of events that a webhook may ask for.
+const (
+	TransitionEvent = "transition"
+	AlertEvent      = "alert"
+)
+
+// Hook is a webhook, ready to be called.
+type Hook struct {
+	Name, URL    string
+	Secret       secret.Secret
+	Events       []string
+	AllowPrivate bool
+	// Problem says why it cannot be; empty means that it can.
+	Problem string
+}
+
+// Wants reports that the webhook asked for that kind of event.
+func (h *Hook) Wants(kind string) bool {
+	return len(h.Events) == 0 || slices.Contains(h.Events, kind)
+}
+
+// webhooks judges all of them.
+func (v *validator) webhooks() {
+	all := v.cat.GetWebhooks()
+	if len(all) > webhooksMax {
+		v.add("webhooks", "", "has %d entries; %d are allowed", len(all), webhooksMax)
+	}
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		path, hook := at("webhooks", name), all[name]
+		if !idPattern.MatchString(name) {
+			v.add(path, "", "must have a name of 1 to 63 of a-z, 0-9, '-' and '_', beginning with a letter or digit")
+		}
+		v.webhookURL(at(path, "url"), hook)
+		if hook.GetSecret() == "" {
+			v.add(at(path, "secret"), "", "is missing: what is sent is signed with it")
+		} else {
+			v.key(at(path, "secret"), hook.GetSecret())
+		}
+		for i, event := range hook.GetEvents() {
+			v.oneOf(index(at(path, "events"), i), event, TransitionEvent, AlertEvent)
+		}
+	}
+}
+
+func (v *validator) webhookURL(path string, hook *adminv1.Webhook) {
+	where, err := url.Parse(hook.GetUrl())
+	switch {
+	case err != nil || where.Hostname() == "" || len(hook.GetUrl()) > urlMax:
+		v.add(path, "", "must be a URL of at most %d characters", urlMax)
+	case where.User != nil:
+		v.add(path, secret.Redacted, "must not hold a user or password")
+	case where.Scheme == "http" && !hook.GetAllowPrivateAddress() || where.Scheme != "http" && where.Scheme != "https":
+		v.add(path, show("url", hook.GetUrl()), "must be https; http is for private addresses, with allow_private_address")
+	}
+}
+
+// urlMax bounds a webhook's URL.
+const urlMax = 2048
+
+// RedactWebhook returns a copy as it may be shown: a secret that is kept here reads [secret], a reference stays.
+func RedactWebhook(hook *adminv1.Webhook) *adminv1.Webhook {
+	shown := proto.CloneOf(hook)
+	if s := shown.GetSecret(); s != "" && !isReference(s) {
+		shown.Secret = secret.Redacted
+	}
+	return shown
+}
+
+// MergeWebhook returns a copy of next in which [secret] is the secret that old keeps, as long as the URL's origin stays.
+func MergeWebhook(name string, old, next *adminv1.Webhook) (*adminv1.Webhook, []Problem) {
+	merged := proto.CloneOf(next)
+	if next.GetSecret() != secret.Redacted {
+		return merged, nil
+	}
+	path := at(at("webhooks", name), "secret")
+	switch {
+	case old.GetSecret() == "" || isReference(old.GetSecret()):
+		return nil, []Problem{{Path: path, Value: secret.Redacted, Reason: "stands for a stored secret, and none is stored here"}}
+	case !sameOrigin(old.GetUrl(), next.GetUrl()):
+		return nil, []Problem{{Path: path, Value: secret.Redacted, Reason: "was entered for another origin: with a new one, enter the secret again"}}
+	}
+	merged.Secret = old.GetSecret()
+	return merged, nil
+}
+
+// sealWebhooks seals every literal secret for its webhook and origin.
+func sealWebhooks(stored *adminv1.Catalog, key secret.Key, nonce func() secret.Nonce, r *report) {
+	for _, name := range slices.Sorted(maps.Keys(stored.GetWebhooks())) {
+		hook := stored.GetWebhooks()[name]
+		if s := hook.GetSecret(); s == "" || isReference(s) || secret.IsSealedText(s) {
+			continue
+		}
+		where, err := webhookBinding(name, hook)
+		var sealed secret.Sealed
+		if err == nil {
+			sealed, err = secret.Seal(key, nonce(), secret.New(hook.GetSecret()), where)
+		}
+		if err != nil {
+			r.add(at(at("webhooks", name), "secret"), secret.Redacted, "cannot be sealed: %v", err)
+			continue
+		}
+		hook.Secret = sealed.Text()
+	}
+}
+
+// webhookBinding is where a webhook's secret may be used. No provider has a name with a stroke.
+func webhookBinding(name string, hook *adminv1.Webhook) (secret.Binding, error) {
+	return secret.Bind("webhook/"+name, hook.GetUrl())
+}
+
+// Hooks resolves the webhooks of a stored catalog, in the order of their names.
+func Hooks(cat *adminv1.Catalog, env Env) []Hook {
+	var all []Hook
+	for _, name := range slices.Sorted(maps.Keys(cat.GetWebhooks())) {
+		w := cat.GetWebhooks()[name]
+		hook := Hook{Name: name, URL: w.GetUrl(), Events: w.GetEvents(), AllowPrivate: w.GetAllowPrivateAddress()}
+		if text, err := hookSecret(name, w, env); err != nil {
+			hook.Problem = err.Error()
+		} else {
+			hook.Secret = text
+		}
+		all = append(all, hook)
+	}
+	return all
+}
+
+func hookSecret(name string, w *adminv1.Webhook, env Env) (secret.Secret, error) {
+	if isReference(w.GetSecret()) {
+		return findKey(w.GetSecret(), env)
+	}
+	sealed, err := secret.FromText(w.GetSecret())
+	if err != nil {
+		return secret.Secret{}, err
+	}
+	where, err := webhookBinding(name, w)
+	if err != nil {
+		return secret.Secret{}, err
+	}
+	return secret.Open(env.Key, sealed, where)
+}
