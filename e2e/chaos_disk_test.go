@@ -11,6 +11,7 @@ import (
 
 // TestDamagedTable spoils the table that a node keeps on disk: the node says so, does not use it, and starts from the control plane.
 func TestDamagedTable(t *testing.T) {
+	quiet(t)
 	house := chaosHouse(t, fourProviders())
 	path := filepath.Join(house.dir, "node-1", "table")
 	eventually(t, "the table is kept", func() error { _, err := os.Stat(path); return err })
@@ -42,6 +43,7 @@ func TestDamagedTable(t *testing.T) {
 
 // TestDiskRefusesWrites takes the place of the table on disk: the node says so and serves on, also what is changed meanwhile.
 func TestDiskRefusesWrites(t *testing.T) {
+	quiet(t)
 	house := chaosHouse(t, fourProviders())
 	dir := filepath.Join(house.dir, "node-1")
 	eventually(t, "the table is kept", func() error { _, err := os.Stat(filepath.Join(dir, "table")); return err })

@@ -16,6 +16,7 @@ import (
 // TestLeaderHangs stops the leading control plane without ending it, and lets it go on when another leads: what it still has to say counts
 // for nothing, and no circuit changes.
 func TestLeaderHangs(t *testing.T) {
+	quiet(t)
 	house := chaosHouse(t, fourProviders())
 	first := leader(t, house)
 	witness := first%3 + 1
@@ -49,6 +50,7 @@ func TestLeaderHangs(t *testing.T) {
 // TestNodeHangs stops a node for two seconds, longer than it gives a provider for its first token. Its clients wait; it must not take its
 // own pause for the providers' fault.
 func TestNodeHangs(t *testing.T) {
+	quiet(t)
 	house := chaosHouse(t, fourProviders("tokens=30+token=20ms"))
 	streams := pourEvery(t, house.Data[1:2], 8, "tokens=30+token=20ms", chaosDeadline, 20*time.Millisecond)
 	before, since := drill(t, house, house.Data, func() {
@@ -76,6 +78,7 @@ func TestNodeHangs(t *testing.T) {
 // TestStoreIsLost takes NATS away with all that it has kept: the operator's writes fail soon and are not lost silently, revisions do not
 // go back when it returns empty, and the next write reaches every node.
 func TestStoreIsLost(t *testing.T) {
+	quiet(t)
 	house := chaosHouse(t, fourProviders())
 	revision := touch(t, house, "b")
 	together(t, house, revision)

@@ -28,6 +28,7 @@ const canary = "sk-canary-4f1c9d2e7ab8"
 
 // TestNoSecretAnywhere plants a key, lets providers fail in ways that quote it, and looks for it everywhere.
 func TestNoSecretAnywhere(t *testing.T) {
+	quiet(t)
 	quoting := compatible("openai")
 	quoting["api_key"] = canary
 	plain := compatible("anthropic")
@@ -172,6 +173,7 @@ func (w *tapped) stop() string {
 // TestNothingIsLeftBehind loads the nodes, with clients that leave in the middle and providers that fail, and counts goroutines and memory
 // afterwards (I18).
 func TestNothingIsLeftBehind(t *testing.T) {
+	quiet(t)
 	const slow = "tokens=100+token=10ms"
 	house := chaosHouse(t, fourProviders(slow, "stall+after=3", "cut+after=3"))
 	load := func(model string, length time.Duration) {

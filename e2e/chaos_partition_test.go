@@ -14,6 +14,7 @@ import (
 // TestOneNodeIsCutOff cuts one node off from NATS, in both directions and in each alone, while the operator changes the configuration. The
 // node serves on, and has caught up within a second of the end of the partition (I9).
 func TestOneNodeIsCutOff(t *testing.T) {
+	quiet(t)
 	for _, row := range []struct {
 		name        string
 		there, back bool
@@ -71,6 +72,7 @@ func touch(t testing.TB, house *House, id string) uint64 {
 // TestConfigStorm writes fast, badly and hugely under load: what is bad changes nothing (I12), what is good reaches every node, and nobody
 // notices.
 func TestConfigStorm(t *testing.T) {
+	quiet(t)
 	house := chaosHouse(t, fourProviders())
 	before, since := drill(t, house, house.Data, func() {
 		last := uint64(0)

@@ -12,7 +12,8 @@ import (
 // drill is a load on a healthy house, then what happens to it, then some time afterwards; it returns how it went before and since.
 func drill(t *testing.T, house *House, nodes []string, happens func(), after time.Duration) (before, since account) {
 	t.Helper()
-	load := pour(t, nodes, 8, "text", chaosDeadline)
+	pace := chaosPace()
+	load := pourEvery(t, nodes, pace.clients, "text", pace.deadline, pace.pause)
 	began := time.Now()
 	time.Sleep(time.Second)
 	struck := time.Now()
@@ -104,6 +105,9 @@ func TestNATSGoes(t *testing.T) {
 		"hangs":  {[]string{"stop", "nats", "STOP"}, []string{"stop", "nats", "CONT"}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			if name != "killed" {
+				quiet(t)
+			}
 			house := chaosHouse(t, fourProviders())
 			before, since := drill(t, house, house.Data, func() {
 				house.Cluster(t, row.away...)
@@ -118,6 +122,7 @@ func TestNATSGoes(t *testing.T) {
 
 // TestNATSFlaps takes NATS away and gives it back, again and again.
 func TestNATSFlaps(t *testing.T) {
+	quiet(t)
 	house := chaosHouse(t, fourProviders())
 	before, since := drill(t, house, house.Data, func() {
 		for range 4 {
@@ -154,7 +159,7 @@ func TestNodeKilled(t *testing.T) {
 func TestNodeDrains(t *testing.T) {
 	const long = "tokens=150+token=20ms" // three seconds
 	house := chaosHouse(t, fourProviders(long))
-	streams := pourEvery(t, house.Data[2:], 12, long, 2*chaosDeadline, time.Hour)
+	streams := pourEvery(t, house.Data[2:], 12, long, 2*chaosPace().deadline, time.Hour)
 	time.Sleep(500 * time.Millisecond)
 	before, since := drill(t, house, []string{house.Data[2], house.Data[0], house.Data[1]}, func() {
 		house.Cluster(t, "stop", "node-3") // waits for its end
@@ -170,13 +175,14 @@ func TestNodeDrains(t *testing.T) {
 // TestServesFromDisk leaves one node, takes everything else away, and restarts it: it serves as before (I4).
 func TestServesFromDisk(t *testing.T) {
 	house := chaosHouse(t, fourProviders())
-	load := pour(t, house.Data[:1], 8, "text", chaosDeadline)
+	pace := chaosPace()
+	load := pourEvery(t, house.Data[:1], pace.clients, "text", pace.deadline, pace.pause)
 	time.Sleep(1500 * time.Millisecond)
 	before := sum(load.halt())
 	for _, name := range []string{"node-2", "node-3", "cp-1", "cp-2", "cp-3", "redis", "nats"} {
 		house.Cluster(t, "stop", name, "KILL")
 	}
-	load = pour(t, house.Data[:1], 8, "text", chaosDeadline)
+	load = pourEvery(t, house.Data[:1], pace.clients, "text", pace.deadline, pace.pause)
 	time.Sleep(2 * time.Second)
 	sum(load.halt()).unnoticed(t, "alone", before)
 	house.Cluster(t, "stop", "node-1", "KILL")
@@ -188,13 +194,14 @@ func TestServesFromDisk(t *testing.T) {
 		}
 		return err
 	})
-	load = pour(t, house.Data[:1], 8, "text", chaosDeadline)
+	load = pourEvery(t, house.Data[:1], pace.clients, "text", pace.deadline, pace.pause)
 	time.Sleep(4 * time.Second)
 	sum(load.halt()).unnoticed(t, "alone and restarted", before)
 }
 
 // TestRedisGoes hangs, empties, kills and restarts Redis.
 func TestRedisGoes(t *testing.T) {
+	quiet(t)
 	providers := fourProviders()
 	for _, p := range providers {
 		maps.Copy(p.(map[string]any), map[string]any{"max_concurrent_requests": 60, "requests_per_minute": 60000, "tokens_per_minute": 20000000})

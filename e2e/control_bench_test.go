@@ -165,11 +165,10 @@ func BenchmarkAbsorption(b *testing.B) {
 
 // thousand are simulated nodes.
 type thousand struct {
-	nodes        int
-	sender       *bus.Bus
-	faults       []uint64
-	seq, sent    uint64
-	acknowledged uint64
+	nodes     int
+	sender    *bus.Bus
+	faults    []uint64
+	seq, sent uint64
 }
 
 // publish sends as the node of that number.
