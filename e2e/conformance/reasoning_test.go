@@ -81,7 +81,8 @@ var reasoning = Group{"reasoning", "Reasoning", []Case{
 			messages[1].role = "assistant"
 			messages[1].reasoning_content ~ 考えて
 			messages[1].tool_calls len 1
-			messages[2].role = "tool"`}}},
+			messages[2].role = "tool"
+			thinking = {"type":"enabled","clear_thinking":false}`}}},
 		{Runs: "A>cerebras", Ask: asksThinking, Scenario: "thinking+tool", Got: `content[0].signature matches ^aimux1\.`, Then: []Leg{{Ask: replay, Scenario: "text", Sent: `
 			messages[1].reasoning ~ 考えて
 			messages[1].reasoning_content absent`}}},

@@ -36,6 +36,7 @@ var tools = Group{"tools", "Tools", []Case{
 		{Runs: "A>O A>any-O", Ask: `{` + aTools + `,"tool_choice":{"type":"tool","name":"get_weather"}}`, Sent: `tool_choice = {"type":"function","function":{"name":"get_weather"}}`, Got: `stop_reason = "tool_use"`},
 		{Runs: "O>A O>any-A", Ask: `{` + oTools + `,"tool_choice":"auto"}`, Sent: `tool_choice.type = "auto"`},
 		{Runs: "O>A O>any-A", Ask: `{` + oTools + `,"tool_choice":"required"}`, Sent: `tool_choice.type = "any"`, Got: `choices[0].finish_reason = "tool_calls"`},
+		{Runs: "O>A", Ask: `{` + oTools + `,"tool_choice":{"type":"required"}}`, Sent: `tool_choice.type = "any"`, Got: `choices[0].finish_reason = "tool_calls"`},
 		{Runs: "O>A O>any-A", Ask: `{` + oTools + `,"tool_choice":"none"}`, Sent: `tool_choice.type = "none"`},
 		{Runs: "O>A O>any-A", Ask: `{` + oTools + `,"tool_choice":{"type":"function","function":{"name":"get_weather"}}}`, Sent: `tool_choice = {"type":"tool","name":"get_weather"}`},
 	}},

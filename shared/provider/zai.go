@@ -45,6 +45,7 @@ var zai = Sheet{
 	MaxTokensField: "max_tokens",
 	Refuses:        []string{"openai:*.cache_control", "openai:*.prompt_cache_breakpoint"},
 	Ignores:        []string{"frequency_penalty", "presence_penalty", "logit_bias", "seed", "parallel_tool_calls", "service_tier", "verbosity", "prediction", "store"},
+	Takes:          []string{"thinking.clear_thinking"},
 	ThinkingOn:     "enabled",
 	NoDeveloper:    true,
 	StopMax:        1,

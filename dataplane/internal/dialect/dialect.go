@@ -132,6 +132,8 @@ type Outbound struct {
 	Provenance *Provenance
 	// Model of the target's sheet, or nil.
 	Model *provider.Model
+	// Replayed is set by an encoder that has given reasoning back.
+	Replayed bool
 }
 
 // Lacks reports a capability that the target is known not to have.

@@ -247,6 +247,8 @@ func (r *request) choice(v dialect.Value) {
 		for _, tool := range a.Get("tools").Items() {
 			r.Choice.Allowed = append(r.Choice.Allowed, tool.Get(tool.Get("type").Plain()).Get("name").Text())
 		}
+	default:
+		r.Choice.Mode = choiceMode(kind) // some clients put the word into an object
 	}
 }
 

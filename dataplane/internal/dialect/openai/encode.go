@@ -142,7 +142,11 @@ func thinkingSwitch(dst []byte, t *dialect.Thinking, off bool, out *dialect.Outb
 	case off:
 		return append(dialect.Key(dst, "thinking"), `{"type":"disabled"}`...)
 	case t.Mode != dialect.ThinkingEffort && !always:
-		return append(dialect.StringField(append(dialect.Key(dst, "thinking"), '{'), "type", out.Target.Sheet.ThinkingOn), '}')
+		dst = dialect.StringField(append(dialect.Key(dst, "thinking"), '{'), "type", out.Target.Sheet.ThinkingOn)
+		if out.Replayed && out.Takes("thinking.clear_thinking") {
+			dst = append(dialect.Key(dst, "clear_thinking"), "false"...) // or what was given back is not read
+		}
+		return append(dst, '}')
 	}
 	return dst
 }

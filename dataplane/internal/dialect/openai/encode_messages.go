@@ -319,6 +319,7 @@ func (w *writer) thought(text, thought dialect.Text) dialect.Text {
 	if len(thought) == 0 {
 		return text
 	}
+	w.out.Replayed = true
 	switch field := w.out.Target.Sheet.Reasoning; field {
 	case provider.ReasoningDetails:
 		w.dst = append(dialect.Key(w.dst, "reasoning_details"), `[{"type":"reasoning.text"`...)
