@@ -151,3 +151,27 @@ func TestKeysRefused(t *testing.T) {
 		t.Errorf("%v, %v", teams, err)
 	}
 }
+
+// Who is let in without a key is changed over the admin API too, whole, and judged before it is taken.
+func TestAuthIsChanged(t *testing.T) {
+	h := newHouse(t)
+	cp := h.controlPlane("cp-1", nil)
+	n := h.node("node-1", nil)
+	api := adminv1connect.NewAuthServiceClient(http.DefaultClient, cp.url)
+	wanted := &adminv1.Auth{Anonymous: true, Issuers: []*adminv1.Issuer{{Issuer: "https://id.example.com", Audience: "aimux"}}}
+	changed, err := api.UpdateAuth(t.Context(), connect.NewRequest(&adminv1.UpdateAuthRequest{Auth: wanted, Wait: true}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if config, _ := n.now(); !config.GetAuth().GetAnonymous() || len(config.GetAuth().GetIssuers()) != 1 {
+		t.Errorf("the node is told %v", config.GetAuth())
+	}
+	wanted.Issuers[0].Algorithms = []string{"HS256"}
+	_, err = api.UpdateAuth(t.Context(), connect.NewRequest(&adminv1.UpdateAuthRequest{Auth: wanted, Revision: changed.Msg.GetRevision()}))
+	if connect.CodeOf(err) != connect.CodeInvalidArgument || !strings.Contains(err.Error(), "auth.issuers[0].algorithms[0]") {
+		t.Errorf("a symmetric algorithm: %v", err)
+	}
+	if got, err := api.GetAuth(t.Context(), connect.NewRequest(&adminv1.GetAuthRequest{})); err != nil || len(got.Msg.GetAuth().GetIssuers()[0].GetAlgorithms()) != 0 {
+		t.Errorf("%v, %v", got, err)
+	}
+}

@@ -38,7 +38,7 @@ func wanted(method protoreflect.MethodDescriptor) string {
 	switch name := string(method.FullName()); {
 	case strings.HasSuffix(name, "TokenService.WhoAmI"):
 		return "viewer"
-	case strings.Contains(name, ".TokenService."), strings.Contains(name, ".WebhookService."):
+	case strings.Contains(name, ".TokenService."), strings.Contains(name, ".WebhookService."), strings.HasSuffix(name, ".UpdateAuth"):
 		return "admin"
 	case strings.Contains(name, ".AuditService."):
 		return "operator"

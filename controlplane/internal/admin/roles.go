@@ -86,6 +86,9 @@ func procedures() map[string]Role {
 		adminv1connect.KeyServiceSetTeamProcedure:    Operator,
 		adminv1connect.KeyServiceDeleteTeamProcedure: Operator,
 
+		adminv1connect.AuthServiceGetAuthProcedure:    Viewer,
+		adminv1connect.AuthServiceUpdateAuthProcedure: Admin, // it says whose tokens are admin's
+
 		adminv1connect.LimitServiceListLimitsProcedure: Viewer,
 		adminv1connect.LimitServiceGetLimitProcedure:   Viewer,
 		adminv1connect.LimitServiceSetLimitProcedure:   Operator,

@@ -63,6 +63,7 @@ func New(cfg Config, deps Deps) http.Handler {
 	mux.Handle(adminv1connect.NewUsageServiceHandler(s, opts...))
 	mux.Handle(adminv1connect.NewLimitServiceHandler(s, opts...))
 	mux.Handle(adminv1connect.NewKeyServiceHandler(s, opts...))
+	mux.Handle(adminv1connect.NewAuthServiceHandler(s, opts...))
 	mux.Handle(adminv1connect.NewTokenServiceHandler(s, opts...))
 	mux.Handle(adminv1connect.NewAuditServiceHandler(s, opts...))
 	mux.Handle(adminv1connect.NewLedgerServiceHandler(s, opts...))
@@ -84,7 +85,7 @@ func services() []string {
 	return []string{
 		adminv1connect.ProviderServiceName, adminv1connect.RoutingServiceName, adminv1connect.TableServiceName,
 		adminv1connect.NodeServiceName, adminv1connect.HealthServiceName, adminv1connect.UsageServiceName,
-		adminv1connect.LimitServiceName, adminv1connect.LedgerServiceName, adminv1connect.KeyServiceName, adminv1connect.TokenServiceName, adminv1connect.AuditServiceName,
+		adminv1connect.LimitServiceName, adminv1connect.LedgerServiceName, adminv1connect.KeyServiceName, adminv1connect.AuthServiceName, adminv1connect.TokenServiceName, adminv1connect.AuditServiceName,
 		adminv1connect.WebhookServiceName,
 	}
 }

@@ -111,7 +111,7 @@ func TestReflectionTellsTheServices(t *testing.T) {
 	stream := grpcreflect.NewClient(h2c(), url).NewStream(t.Context())
 	defer stream.Close()
 	names, err := stream.ListServices()
-	if err != nil || len(names) != 12 {
+	if err != nil || len(names) != 13 {
 		t.Fatalf("%v, %v", names, err)
 	}
 	for _, name := range names {

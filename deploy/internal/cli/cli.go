@@ -27,6 +27,7 @@ type commands struct {
 	Provider   providerCommands  `cmd:"" help:"List, show, change and delete providers."`
 	Key        keyCommands       `cmd:"" help:"Make, list, change and revoke client keys."`
 	Team       teamCommands      `cmd:"" help:"Set, list and delete the teams that keys share limits and scopes in."`
+	Auth       authCommands      `cmd:"" help:"Show and change who is let in without a key: anonymous callers, and issuers of JWTs."`
 	Node       nodeCommands      `cmd:"" help:"Show the nodes."`
 	Table      tableCommand      `cmd:"" help:"Show what the nodes route by."`
 	Explain    explainCommand    `cmd:"" help:"Say where a request would go and why, without sending it."`

@@ -1078,6 +1078,222 @@ func (x *DeleteTeamResponse) GetReach() *Convergence {
 	return nil
 }
 
+type GetAuthRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	MinRevision   uint64                 `protobuf:"varint,1,opt,name=min_revision,json=minRevision,proto3" json:"min_revision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetAuthRequest) Reset() {
+	*x = GetAuthRequest{}
+	mi := &file_aimux_admin_v1_keys_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetAuthRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetAuthRequest) ProtoMessage() {}
+
+func (x *GetAuthRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_aimux_admin_v1_keys_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetAuthRequest.ProtoReflect.Descriptor instead.
+func (*GetAuthRequest) Descriptor() ([]byte, []int) {
+	return file_aimux_admin_v1_keys_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *GetAuthRequest) GetMinRevision() uint64 {
+	if x != nil {
+		return x.MinRevision
+	}
+	return 0
+}
+
+type GetAuthResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Revision      uint64                 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	Auth          *Auth                  `protobuf:"bytes,2,opt,name=auth,proto3" json:"auth,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetAuthResponse) Reset() {
+	*x = GetAuthResponse{}
+	mi := &file_aimux_admin_v1_keys_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetAuthResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetAuthResponse) ProtoMessage() {}
+
+func (x *GetAuthResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_aimux_admin_v1_keys_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetAuthResponse.ProtoReflect.Descriptor instead.
+func (*GetAuthResponse) Descriptor() ([]byte, []int) {
+	return file_aimux_admin_v1_keys_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *GetAuthResponse) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *GetAuthResponse) GetAuth() *Auth {
+	if x != nil {
+		return x.Auth
+	}
+	return nil
+}
+
+type UpdateAuthRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Auth          *Auth                  `protobuf:"bytes,1,opt,name=auth,proto3" json:"auth,omitempty"`
+	Revision      uint64                 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	Wait          bool                   `protobuf:"varint,3,opt,name=wait,proto3" json:"wait,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateAuthRequest) Reset() {
+	*x = UpdateAuthRequest{}
+	mi := &file_aimux_admin_v1_keys_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateAuthRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateAuthRequest) ProtoMessage() {}
+
+func (x *UpdateAuthRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_aimux_admin_v1_keys_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateAuthRequest.ProtoReflect.Descriptor instead.
+func (*UpdateAuthRequest) Descriptor() ([]byte, []int) {
+	return file_aimux_admin_v1_keys_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *UpdateAuthRequest) GetAuth() *Auth {
+	if x != nil {
+		return x.Auth
+	}
+	return nil
+}
+
+func (x *UpdateAuthRequest) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *UpdateAuthRequest) GetWait() bool {
+	if x != nil {
+		return x.Wait
+	}
+	return false
+}
+
+type UpdateAuthResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Revision      uint64                 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	Auth          *Auth                  `protobuf:"bytes,2,opt,name=auth,proto3" json:"auth,omitempty"`
+	Reach         *Convergence           `protobuf:"bytes,3,opt,name=reach,proto3" json:"reach,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateAuthResponse) Reset() {
+	*x = UpdateAuthResponse{}
+	mi := &file_aimux_admin_v1_keys_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateAuthResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateAuthResponse) ProtoMessage() {}
+
+func (x *UpdateAuthResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_aimux_admin_v1_keys_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateAuthResponse.ProtoReflect.Descriptor instead.
+func (*UpdateAuthResponse) Descriptor() ([]byte, []int) {
+	return file_aimux_admin_v1_keys_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *UpdateAuthResponse) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *UpdateAuthResponse) GetAuth() *Auth {
+	if x != nil {
+		return x.Auth
+	}
+	return nil
+}
+
+func (x *UpdateAuthResponse) GetReach() *Convergence {
+	if x != nil {
+		return x.Reach
+	}
+	return nil
+}
+
 var File_aimux_admin_v1_keys_proto protoreflect.FileDescriptor
 
 const file_aimux_admin_v1_keys_proto_rawDesc = "" +
@@ -1150,7 +1366,20 @@ const file_aimux_admin_v1_keys_proto_rawDesc = "" +
 	"\x04wait\x18\x03 \x01(\bR\x04wait\"c\n" +
 	"\x12DeleteTeamResponse\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x121\n" +
-	"\x05reach\x18\x02 \x01(\v2\x1b.aimux.admin.v1.ConvergenceR\x05reach2\x96\x05\n" +
+	"\x05reach\x18\x02 \x01(\v2\x1b.aimux.admin.v1.ConvergenceR\x05reach\"3\n" +
+	"\x0eGetAuthRequest\x12!\n" +
+	"\fmin_revision\x18\x01 \x01(\x04R\vminRevision\"W\n" +
+	"\x0fGetAuthResponse\x12\x1a\n" +
+	"\brevision\x18\x01 \x01(\x04R\brevision\x12(\n" +
+	"\x04auth\x18\x02 \x01(\v2\x14.aimux.admin.v1.AuthR\x04auth\"m\n" +
+	"\x11UpdateAuthRequest\x12(\n" +
+	"\x04auth\x18\x01 \x01(\v2\x14.aimux.admin.v1.AuthR\x04auth\x12\x1a\n" +
+	"\brevision\x18\x02 \x01(\x04R\brevision\x12\x12\n" +
+	"\x04wait\x18\x03 \x01(\bR\x04wait\"\x8d\x01\n" +
+	"\x12UpdateAuthResponse\x12\x1a\n" +
+	"\brevision\x18\x01 \x01(\x04R\brevision\x12(\n" +
+	"\x04auth\x18\x02 \x01(\v2\x14.aimux.admin.v1.AuthR\x04auth\x121\n" +
+	"\x05reach\x18\x03 \x01(\v2\x1b.aimux.admin.v1.ConvergenceR\x05reach2\x96\x05\n" +
 	"\n" +
 	"KeyService\x12P\n" +
 	"\tCreateKey\x12 .aimux.admin.v1.CreateKeyRequest\x1a!.aimux.admin.v1.CreateKeyResponse\x12M\n" +
@@ -1161,7 +1390,11 @@ const file_aimux_admin_v1_keys_proto_rawDesc = "" +
 	"\tListTeams\x12 .aimux.admin.v1.ListTeamsRequest\x1a!.aimux.admin.v1.ListTeamsResponse\x12J\n" +
 	"\aSetTeam\x12\x1e.aimux.admin.v1.SetTeamRequest\x1a\x1f.aimux.admin.v1.SetTeamResponse\x12S\n" +
 	"\n" +
-	"DeleteTeam\x12!.aimux.admin.v1.DeleteTeamRequest\x1a\".aimux.admin.v1.DeleteTeamResponseB\xb2\x01\n" +
+	"DeleteTeam\x12!.aimux.admin.v1.DeleteTeamRequest\x1a\".aimux.admin.v1.DeleteTeamResponse2\xae\x01\n" +
+	"\vAuthService\x12J\n" +
+	"\aGetAuth\x12\x1e.aimux.admin.v1.GetAuthRequest\x1a\x1f.aimux.admin.v1.GetAuthResponse\x12S\n" +
+	"\n" +
+	"UpdateAuth\x12!.aimux.admin.v1.UpdateAuthRequest\x1a\".aimux.admin.v1.UpdateAuthResponseB\xb2\x01\n" +
 	"\x12com.aimux.admin.v1B\tKeysProtoP\x01Z7github.com/aimux/aimux/proto/gen/aimux/admin/v1;adminv1\xa2\x02\x03AAX\xaa\x02\x0eAimux.Admin.V1\xca\x02\x0eAimux\\Admin\\V1\xe2\x02\x1aAimux\\Admin\\V1\\GPBMetadata\xea\x02\x10Aimux::Admin::V1b\x06proto3"
 
 var (
@@ -1176,7 +1409,7 @@ func file_aimux_admin_v1_keys_proto_rawDescGZIP() []byte {
 	return file_aimux_admin_v1_keys_proto_rawDescData
 }
 
-var file_aimux_admin_v1_keys_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_aimux_admin_v1_keys_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_aimux_admin_v1_keys_proto_goTypes = []any{
 	(*KeyEntry)(nil),           // 0: aimux.admin.v1.KeyEntry
 	(*CreateKeyRequest)(nil),   // 1: aimux.admin.v1.CreateKeyRequest
@@ -1196,49 +1429,62 @@ var file_aimux_admin_v1_keys_proto_goTypes = []any{
 	(*SetTeamResponse)(nil),    // 15: aimux.admin.v1.SetTeamResponse
 	(*DeleteTeamRequest)(nil),  // 16: aimux.admin.v1.DeleteTeamRequest
 	(*DeleteTeamResponse)(nil), // 17: aimux.admin.v1.DeleteTeamResponse
-	(*ClientKey)(nil),          // 18: aimux.admin.v1.ClientKey
-	(*Convergence)(nil),        // 19: aimux.admin.v1.Convergence
-	(*Team)(nil),               // 20: aimux.admin.v1.Team
+	(*GetAuthRequest)(nil),     // 18: aimux.admin.v1.GetAuthRequest
+	(*GetAuthResponse)(nil),    // 19: aimux.admin.v1.GetAuthResponse
+	(*UpdateAuthRequest)(nil),  // 20: aimux.admin.v1.UpdateAuthRequest
+	(*UpdateAuthResponse)(nil), // 21: aimux.admin.v1.UpdateAuthResponse
+	(*ClientKey)(nil),          // 22: aimux.admin.v1.ClientKey
+	(*Convergence)(nil),        // 23: aimux.admin.v1.Convergence
+	(*Team)(nil),               // 24: aimux.admin.v1.Team
+	(*Auth)(nil),               // 25: aimux.admin.v1.Auth
 }
 var file_aimux_admin_v1_keys_proto_depIdxs = []int32{
-	18, // 0: aimux.admin.v1.KeyEntry.key:type_name -> aimux.admin.v1.ClientKey
-	18, // 1: aimux.admin.v1.CreateKeyRequest.key:type_name -> aimux.admin.v1.ClientKey
+	22, // 0: aimux.admin.v1.KeyEntry.key:type_name -> aimux.admin.v1.ClientKey
+	22, // 1: aimux.admin.v1.CreateKeyRequest.key:type_name -> aimux.admin.v1.ClientKey
 	0,  // 2: aimux.admin.v1.CreateKeyResponse.entry:type_name -> aimux.admin.v1.KeyEntry
-	19, // 3: aimux.admin.v1.CreateKeyResponse.reach:type_name -> aimux.admin.v1.Convergence
+	23, // 3: aimux.admin.v1.CreateKeyResponse.reach:type_name -> aimux.admin.v1.Convergence
 	0,  // 4: aimux.admin.v1.ListKeysResponse.keys:type_name -> aimux.admin.v1.KeyEntry
-	18, // 5: aimux.admin.v1.UpdateKeyRequest.key:type_name -> aimux.admin.v1.ClientKey
+	22, // 5: aimux.admin.v1.UpdateKeyRequest.key:type_name -> aimux.admin.v1.ClientKey
 	0,  // 6: aimux.admin.v1.UpdateKeyResponse.entry:type_name -> aimux.admin.v1.KeyEntry
-	19, // 7: aimux.admin.v1.UpdateKeyResponse.reach:type_name -> aimux.admin.v1.Convergence
+	23, // 7: aimux.admin.v1.UpdateKeyResponse.reach:type_name -> aimux.admin.v1.Convergence
 	0,  // 8: aimux.admin.v1.RevokeKeyResponse.entry:type_name -> aimux.admin.v1.KeyEntry
-	19, // 9: aimux.admin.v1.RevokeKeyResponse.reach:type_name -> aimux.admin.v1.Convergence
-	19, // 10: aimux.admin.v1.DeleteKeyResponse.reach:type_name -> aimux.admin.v1.Convergence
-	20, // 11: aimux.admin.v1.TeamEntry.team:type_name -> aimux.admin.v1.Team
+	23, // 9: aimux.admin.v1.RevokeKeyResponse.reach:type_name -> aimux.admin.v1.Convergence
+	23, // 10: aimux.admin.v1.DeleteKeyResponse.reach:type_name -> aimux.admin.v1.Convergence
+	24, // 11: aimux.admin.v1.TeamEntry.team:type_name -> aimux.admin.v1.Team
 	11, // 12: aimux.admin.v1.ListTeamsResponse.teams:type_name -> aimux.admin.v1.TeamEntry
-	20, // 13: aimux.admin.v1.SetTeamRequest.team:type_name -> aimux.admin.v1.Team
+	24, // 13: aimux.admin.v1.SetTeamRequest.team:type_name -> aimux.admin.v1.Team
 	11, // 14: aimux.admin.v1.SetTeamResponse.entry:type_name -> aimux.admin.v1.TeamEntry
-	19, // 15: aimux.admin.v1.SetTeamResponse.reach:type_name -> aimux.admin.v1.Convergence
-	19, // 16: aimux.admin.v1.DeleteTeamResponse.reach:type_name -> aimux.admin.v1.Convergence
-	1,  // 17: aimux.admin.v1.KeyService.CreateKey:input_type -> aimux.admin.v1.CreateKeyRequest
-	3,  // 18: aimux.admin.v1.KeyService.ListKeys:input_type -> aimux.admin.v1.ListKeysRequest
-	5,  // 19: aimux.admin.v1.KeyService.UpdateKey:input_type -> aimux.admin.v1.UpdateKeyRequest
-	7,  // 20: aimux.admin.v1.KeyService.RevokeKey:input_type -> aimux.admin.v1.RevokeKeyRequest
-	9,  // 21: aimux.admin.v1.KeyService.DeleteKey:input_type -> aimux.admin.v1.DeleteKeyRequest
-	12, // 22: aimux.admin.v1.KeyService.ListTeams:input_type -> aimux.admin.v1.ListTeamsRequest
-	14, // 23: aimux.admin.v1.KeyService.SetTeam:input_type -> aimux.admin.v1.SetTeamRequest
-	16, // 24: aimux.admin.v1.KeyService.DeleteTeam:input_type -> aimux.admin.v1.DeleteTeamRequest
-	2,  // 25: aimux.admin.v1.KeyService.CreateKey:output_type -> aimux.admin.v1.CreateKeyResponse
-	4,  // 26: aimux.admin.v1.KeyService.ListKeys:output_type -> aimux.admin.v1.ListKeysResponse
-	6,  // 27: aimux.admin.v1.KeyService.UpdateKey:output_type -> aimux.admin.v1.UpdateKeyResponse
-	8,  // 28: aimux.admin.v1.KeyService.RevokeKey:output_type -> aimux.admin.v1.RevokeKeyResponse
-	10, // 29: aimux.admin.v1.KeyService.DeleteKey:output_type -> aimux.admin.v1.DeleteKeyResponse
-	13, // 30: aimux.admin.v1.KeyService.ListTeams:output_type -> aimux.admin.v1.ListTeamsResponse
-	15, // 31: aimux.admin.v1.KeyService.SetTeam:output_type -> aimux.admin.v1.SetTeamResponse
-	17, // 32: aimux.admin.v1.KeyService.DeleteTeam:output_type -> aimux.admin.v1.DeleteTeamResponse
-	25, // [25:33] is the sub-list for method output_type
-	17, // [17:25] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	23, // 15: aimux.admin.v1.SetTeamResponse.reach:type_name -> aimux.admin.v1.Convergence
+	23, // 16: aimux.admin.v1.DeleteTeamResponse.reach:type_name -> aimux.admin.v1.Convergence
+	25, // 17: aimux.admin.v1.GetAuthResponse.auth:type_name -> aimux.admin.v1.Auth
+	25, // 18: aimux.admin.v1.UpdateAuthRequest.auth:type_name -> aimux.admin.v1.Auth
+	25, // 19: aimux.admin.v1.UpdateAuthResponse.auth:type_name -> aimux.admin.v1.Auth
+	23, // 20: aimux.admin.v1.UpdateAuthResponse.reach:type_name -> aimux.admin.v1.Convergence
+	1,  // 21: aimux.admin.v1.KeyService.CreateKey:input_type -> aimux.admin.v1.CreateKeyRequest
+	3,  // 22: aimux.admin.v1.KeyService.ListKeys:input_type -> aimux.admin.v1.ListKeysRequest
+	5,  // 23: aimux.admin.v1.KeyService.UpdateKey:input_type -> aimux.admin.v1.UpdateKeyRequest
+	7,  // 24: aimux.admin.v1.KeyService.RevokeKey:input_type -> aimux.admin.v1.RevokeKeyRequest
+	9,  // 25: aimux.admin.v1.KeyService.DeleteKey:input_type -> aimux.admin.v1.DeleteKeyRequest
+	12, // 26: aimux.admin.v1.KeyService.ListTeams:input_type -> aimux.admin.v1.ListTeamsRequest
+	14, // 27: aimux.admin.v1.KeyService.SetTeam:input_type -> aimux.admin.v1.SetTeamRequest
+	16, // 28: aimux.admin.v1.KeyService.DeleteTeam:input_type -> aimux.admin.v1.DeleteTeamRequest
+	18, // 29: aimux.admin.v1.AuthService.GetAuth:input_type -> aimux.admin.v1.GetAuthRequest
+	20, // 30: aimux.admin.v1.AuthService.UpdateAuth:input_type -> aimux.admin.v1.UpdateAuthRequest
+	2,  // 31: aimux.admin.v1.KeyService.CreateKey:output_type -> aimux.admin.v1.CreateKeyResponse
+	4,  // 32: aimux.admin.v1.KeyService.ListKeys:output_type -> aimux.admin.v1.ListKeysResponse
+	6,  // 33: aimux.admin.v1.KeyService.UpdateKey:output_type -> aimux.admin.v1.UpdateKeyResponse
+	8,  // 34: aimux.admin.v1.KeyService.RevokeKey:output_type -> aimux.admin.v1.RevokeKeyResponse
+	10, // 35: aimux.admin.v1.KeyService.DeleteKey:output_type -> aimux.admin.v1.DeleteKeyResponse
+	13, // 36: aimux.admin.v1.KeyService.ListTeams:output_type -> aimux.admin.v1.ListTeamsResponse
+	15, // 37: aimux.admin.v1.KeyService.SetTeam:output_type -> aimux.admin.v1.SetTeamResponse
+	17, // 38: aimux.admin.v1.KeyService.DeleteTeam:output_type -> aimux.admin.v1.DeleteTeamResponse
+	19, // 39: aimux.admin.v1.AuthService.GetAuth:output_type -> aimux.admin.v1.GetAuthResponse
+	21, // 40: aimux.admin.v1.AuthService.UpdateAuth:output_type -> aimux.admin.v1.UpdateAuthResponse
+	31, // [31:41] is the sub-list for method output_type
+	21, // [21:31] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_aimux_admin_v1_keys_proto_init() }
@@ -1254,9 +1500,9 @@ func file_aimux_admin_v1_keys_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_aimux_admin_v1_keys_proto_rawDesc), len(file_aimux_admin_v1_keys_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   18,
+			NumMessages:   22,
 			NumExtensions: 0,
-			NumServices:   1,
+			NumServices:   2,
 		},
 		GoTypes:           file_aimux_admin_v1_keys_proto_goTypes,
 		DependencyIndexes: file_aimux_admin_v1_keys_proto_depIdxs,

@@ -23,6 +23,8 @@ const _ = connect.IsAtLeastVersion1_13_0
 const (
 	// KeyServiceName is the fully-qualified name of the KeyService service.
 	KeyServiceName = "aimux.admin.v1.KeyService"
+	// AuthServiceName is the fully-qualified name of the AuthService service.
+	AuthServiceName = "aimux.admin.v1.AuthService"
 )
 
 // These constants are the fully-qualified names of the RPCs defined in this package. They're
@@ -49,6 +51,10 @@ const (
 	KeyServiceSetTeamProcedure = "/aimux.admin.v1.KeyService/SetTeam"
 	// KeyServiceDeleteTeamProcedure is the fully-qualified name of the KeyService's DeleteTeam RPC.
 	KeyServiceDeleteTeamProcedure = "/aimux.admin.v1.KeyService/DeleteTeam"
+	// AuthServiceGetAuthProcedure is the fully-qualified name of the AuthService's GetAuth RPC.
+	AuthServiceGetAuthProcedure = "/aimux.admin.v1.AuthService/GetAuth"
+	// AuthServiceUpdateAuthProcedure is the fully-qualified name of the AuthService's UpdateAuth RPC.
+	AuthServiceUpdateAuthProcedure = "/aimux.admin.v1.AuthService/UpdateAuth"
 )
 
 // KeyServiceClient is a client for the aimux.admin.v1.KeyService service.
@@ -313,4 +319,102 @@ func (UnimplementedKeyServiceHandler) SetTeam(context.Context, *connect.Request[
 
 func (UnimplementedKeyServiceHandler) DeleteTeam(context.Context, *connect.Request[v1.DeleteTeamRequest]) (*connect.Response[v1.DeleteTeamResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("aimux.admin.v1.KeyService.DeleteTeam is not implemented"))
+}
+
+// AuthServiceClient is a client for the aimux.admin.v1.AuthService service.
+type AuthServiceClient interface {
+	GetAuth(context.Context, *connect.Request[v1.GetAuthRequest]) (*connect.Response[v1.GetAuthResponse], error)
+	// UpdateAuth replaces it whole. Who may write it decides whose tokens are admin's.
+	UpdateAuth(context.Context, *connect.Request[v1.UpdateAuthRequest]) (*connect.Response[v1.UpdateAuthResponse], error)
+}
+
+// NewAuthServiceClient constructs a client for the aimux.admin.v1.AuthService service. By default,
+// it uses the Connect protocol with the binary Protobuf Codec, asks for gzipped responses, and
+// sends uncompressed requests. To use the gRPC or gRPC-Web protocols, supply the connect.WithGRPC()
+// or connect.WithGRPCWeb() options.
+//
+// The URL supplied here should be the base URL for the Connect or gRPC server (for example,
+// http://api.acme.com or https://acme.com/grpc).
+func NewAuthServiceClient(httpClient connect.HTTPClient, baseURL string, opts ...connect.ClientOption) AuthServiceClient {
+	baseURL = strings.TrimRight(baseURL, "/")
+	authServiceMethods := v1.File_aimux_admin_v1_keys_proto.Services().ByName("AuthService").Methods()
+	return &authServiceClient{
+		getAuth: connect.NewClient[v1.GetAuthRequest, v1.GetAuthResponse](
+			httpClient,
+			baseURL+AuthServiceGetAuthProcedure,
+			connect.WithSchema(authServiceMethods.ByName("GetAuth")),
+			connect.WithClientOptions(opts...),
+		),
+		updateAuth: connect.NewClient[v1.UpdateAuthRequest, v1.UpdateAuthResponse](
+			httpClient,
+			baseURL+AuthServiceUpdateAuthProcedure,
+			connect.WithSchema(authServiceMethods.ByName("UpdateAuth")),
+			connect.WithClientOptions(opts...),
+		),
+	}
+}
+
+// authServiceClient implements AuthServiceClient.
+type authServiceClient struct {
+	getAuth    *connect.Client[v1.GetAuthRequest, v1.GetAuthResponse]
+	updateAuth *connect.Client[v1.UpdateAuthRequest, v1.UpdateAuthResponse]
+}
+
+// GetAuth calls aimux.admin.v1.AuthService.GetAuth.
+func (c *authServiceClient) GetAuth(ctx context.Context, req *connect.Request[v1.GetAuthRequest]) (*connect.Response[v1.GetAuthResponse], error) {
+	return c.getAuth.CallUnary(ctx, req)
+}
+
+// UpdateAuth calls aimux.admin.v1.AuthService.UpdateAuth.
+func (c *authServiceClient) UpdateAuth(ctx context.Context, req *connect.Request[v1.UpdateAuthRequest]) (*connect.Response[v1.UpdateAuthResponse], error) {
+	return c.updateAuth.CallUnary(ctx, req)
+}
+
+// AuthServiceHandler is an implementation of the aimux.admin.v1.AuthService service.
+type AuthServiceHandler interface {
+	GetAuth(context.Context, *connect.Request[v1.GetAuthRequest]) (*connect.Response[v1.GetAuthResponse], error)
+	// UpdateAuth replaces it whole. Who may write it decides whose tokens are admin's.
+	UpdateAuth(context.Context, *connect.Request[v1.UpdateAuthRequest]) (*connect.Response[v1.UpdateAuthResponse], error)
+}
+
+// NewAuthServiceHandler builds an HTTP handler from the service implementation. It returns the path
+// on which to mount the handler and the handler itself.
+//
+// By default, handlers support the Connect, gRPC, and gRPC-Web protocols with the binary Protobuf
+// and JSON codecs. They also support gzip compression.
+func NewAuthServiceHandler(svc AuthServiceHandler, opts ...connect.HandlerOption) (string, http.Handler) {
+	authServiceMethods := v1.File_aimux_admin_v1_keys_proto.Services().ByName("AuthService").Methods()
+	authServiceGetAuthHandler := connect.NewUnaryHandler(
+		AuthServiceGetAuthProcedure,
+		svc.GetAuth,
+		connect.WithSchema(authServiceMethods.ByName("GetAuth")),
+		connect.WithHandlerOptions(opts...),
+	)
+	authServiceUpdateAuthHandler := connect.NewUnaryHandler(
+		AuthServiceUpdateAuthProcedure,
+		svc.UpdateAuth,
+		connect.WithSchema(authServiceMethods.ByName("UpdateAuth")),
+		connect.WithHandlerOptions(opts...),
+	)
+	return "/aimux.admin.v1.AuthService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case AuthServiceGetAuthProcedure:
+			authServiceGetAuthHandler.ServeHTTP(w, r)
+		case AuthServiceUpdateAuthProcedure:
+			authServiceUpdateAuthHandler.ServeHTTP(w, r)
+		default:
+			http.NotFound(w, r)
+		}
+	})
+}
+
+// UnimplementedAuthServiceHandler returns CodeUnimplemented from all methods.
+type UnimplementedAuthServiceHandler struct{}
+
+func (UnimplementedAuthServiceHandler) GetAuth(context.Context, *connect.Request[v1.GetAuthRequest]) (*connect.Response[v1.GetAuthResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("aimux.admin.v1.AuthService.GetAuth is not implemented"))
+}
+
+func (UnimplementedAuthServiceHandler) UpdateAuth(context.Context, *connect.Request[v1.UpdateAuthRequest]) (*connect.Response[v1.UpdateAuthResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("aimux.admin.v1.AuthService.UpdateAuth is not implemented"))
 }
