@@ -103,6 +103,7 @@ func (n *node) limitReadings() {
 		}})
 	}
 	n.queueReadings()
+	n.usageReadings()
 	n.metrics.Read(telemetry.Reading{
 		Name: "aimux_limit_callers", Help: "Client keys and teams with limits that have called lately.", Labels: []string{"kind"},
 		Read: func(give func(float64, ...string)) {
@@ -133,6 +134,24 @@ func (n *node) limitReadings() {
 	n.metrics.Read(telemetry.Reading{
 		Name: "aimux_limit_store_commands_total", Help: "Commands sent to the store of limits.", Counter: true,
 		Read: func(give func(float64, ...string)) { give(float64(n.limits.SourceState().Asks)) },
+	})
+}
+
+// usageReadings are what was used and is not yet kept elsewhere.
+func (n *node) usageReadings() {
+	n.metrics.Read(telemetry.Reading{Name: "aimux_usage_blocks_waiting", Help: "Blocks of usage that wait to be kept in the ledger's stream.", Read: func(give func(float64, ...string)) {
+		give(float64(n.usage.Stats().Waiting))
+	}})
+	n.metrics.Read(telemetry.Reading{Name: "aimux_usage_blocks_kept_total", Help: "Blocks of usage that the ledger's stream has kept.", Counter: true, Read: func(give func(float64, ...string)) {
+		give(float64(n.usage.Stats().Kept))
+	}})
+	n.metrics.Read(telemetry.Reading{
+		Name: "aimux_usage_lost_total", Help: "Blocks of usage dropped for lack of room, and requests that found no room in one.", Counter: true, Labels: []string{"what"},
+		Read: func(give func(float64, ...string)) {
+			s := n.usage.Stats()
+			give(float64(s.Dropped), "blocks")
+			give(float64(s.Lost), "requests")
+		},
 	})
 }
 

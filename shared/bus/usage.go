@@ -23,6 +23,7 @@ const (
 	// usageTwice is for how long the stream itself knows a block again; whoever sums up knows it longer.
 	usageTwice = 2 * time.Minute
 	usageCall  = 5 * time.Second
+	usagePause = time.Second
 )
 
 // SendUsage publishes what this node has used and returns when the stream has it on disk. It fills in cluster, region and node. After an
@@ -75,43 +76,52 @@ func acknowledged(reply []byte) error {
 
 // WatchUsage calls handle for every block of every node, in the order in which they were kept, from the one after that sequence on, until ctx
 // ends or something fails. A stream that is not there is made, with so many replicas, 0 meaning 3 on a NATS cluster, else 1. Blocks may
-// come twice. When the stream has been made anew, its sequences begin anew: restart is called first.
+// come twice. When the stream has been made anew, its sequences begin anew: restart is called first. It asks for one block after the other,
+// and keeps nothing at the server that could be lost with it.
 func (b *Bus) WatchUsage(ctx context.Context, after uint64, replicas int, restart func(), handle func(sequence uint64, m *outcomev1.UsageBlock)) error {
 	stream, err := b.usageStream(ctx, replicas)
 	if err != nil {
 		return fmt.Errorf("opening the stream of usage: %w", translate(err))
 	}
-	if info := stream.CachedInfo(); info.State.LastSeq < after {
-		restart()
-		after = 0
-	}
-	blocks, err := stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: after + 1})
-	if err != nil {
-		return fmt.Errorf("reading the stream of usage: %w", translate(err))
-	}
-	messages, err := blocks.Messages()
-	if err != nil {
-		return fmt.Errorf("reading the stream of usage: %w", translate(err))
-	}
-	defer context.AfterFunc(ctx, messages.Stop)()
-	defer messages.Stop()
 	for {
-		raw, err := messages.Next()
+		raw, err := stream.GetMsg(ctx, after+1, jetstream.WithGetMsgSubject(b.inCluster("usage.*")))
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			if err = usageRest(ctx); err == nil {
+				var info *jetstream.StreamInfo
+				if info, err = stream.Info(ctx); err == nil && info.State.LastSeq < after {
+					restart()
+					after = 0
+				}
+			}
+			if err == nil {
+				continue
+			}
+		}
 		if err != nil {
 			return fmt.Errorf("reading the stream of usage: %w", translate(err))
 		}
-		at, err := raw.Metadata()
+		after = raw.Sequence
 		m := &outcomev1.UsageBlock{}
-		body, genuine := b.unseal(b.lanes.usage, raw.Subject(), raw.Data())
+		body, genuine := b.unseal(b.lanes.usage, raw.Subject, raw.Data)
 		if !genuine {
 			continue
 		}
-		if err != nil || proto.Unmarshal(body, m) != nil || m.GetCluster() != b.cfg.Cluster {
+		if proto.Unmarshal(body, m) != nil || m.GetCluster() != b.cfg.Cluster {
 			b.lanes.usage.malformed.Add(1)
 			continue
 		}
 		b.lanes.usage.received.Add(1)
-		handle(at.Sequence.Stream, m)
+		handle(after, m)
+	}
+}
+
+// usageRest waits before the stream is asked again whether there is something new.
+func usageRest(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(usagePause):
+		return nil
 	}
 }
 
@@ -133,7 +143,7 @@ func (b *Bus) usageStream(ctx context.Context, replicas int) (jetstream.Stream, 
 			replicas = 3
 		}
 	}
-	for _, most := range [...]int64{1 << 30, 128 << 20, 16 << 20} { // as much as the server has room for; then the oldest blocks go
+	for _, most := range [...]int64{64 << 20, 4 << 20} { // what is reserved here the catalog has no more: little, and then the oldest blocks go
 		stream, err = js.CreateStream(ctx, jetstream.StreamConfig{
 			Name: usageStream + b.cfg.Cluster, Description: "aimux: what was used, for bills", Subjects: []string{b.inCluster("usage.*")},
 			Storage: jetstream.FileStorage, Replicas: replicas, MaxAge: usageAge, MaxBytes: most, Discard: jetstream.DiscardOld, Duplicates: usageTwice,

@@ -129,7 +129,7 @@ func cutBoot(node string) (name string, boot uint64, ok bool) {
 }
 
 // fair is a node's part when all want something: what it wants if that is no more than an equal part; else the equal part, and of what
-// others leave, in proportion to what each wants beyond it. It is never less than one slot, if one is wanted; whether there is one,
+// others leave, in proportion to what each wants beyond it, rounded up: who asks first has the odd slot. It is never less than one slot, if one is wanted; whether there is one,
 // is for the caller to see.
 func (s *slots) fair(node string, capacity, want int64) int64 {
 	n := int64(1)
@@ -152,5 +152,5 @@ func (s *slots) fair(node string, capacity, want int64) int64 {
 	if left >= excess {
 		return want
 	}
-	return max(equal+left*(want-equal)/excess, 1)
+	return min(max(equal+(left*(want-equal)+excess-1)/excess, 1), want)
 }

@@ -64,8 +64,8 @@ if want > equal then
     excess = excess + math.max(w - equal, 0)
   end
   if left < excess then
-    local product = left * (want - equal)
-    fair = math.max(equal + (product - math.fmod(product, excess)) / excess, 1)
+    local product = left * (want - equal) + excess - 1
+    fair = math.min(math.max(equal + (product - math.fmod(product, excess)) / excess, 1), want)
   end
 end
 
