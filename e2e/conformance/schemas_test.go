@@ -54,6 +54,15 @@ var schemas = Group{"schemas", "Schemas", []Case{
 			system absent
 			response_format absent`},
 	}},
+	{"property-names", "A property whose name one vendor refuses", "one tool of fifty fails every request", []Leg{
+		{Runs: "O>A", Ask: `{"tools":[{"type":"function","function":{"name":"t","parameters":{"type":"object","properties":{"$filter":{"type":"string"},"top":{"type":"integer"}},"required":["top"]}}}]}`, Sent: `
+			tools[0].input_schema.properties = {"top":{"type":"integer"}}
+			tools[0].input_schema.required = ["top"]`, Got: `@header.x-aimux-warnings ~ $filter`},
+		{Runs: "O>A", Ask: `{"tools":[{"type":"function","function":{"name":"t","parameters":{"type":"object","properties":{"$filter":{"type":"string"}},"required":["$filter"]}}}]}`, Sent: `@count = 0`, Got: `
+			@status = 400
+			error.type = "invalid_request_error"
+			error.message ~ $filter`},
+	}},
 	{"top-level-reference", "A tool whose schema stands elsewhere in it", "one vendor refuses the reference", []Leg{
 		{Runs: "O>A", Ask: `{"tools":[{"type":"function","function":{"name":"t","parameters":{"$ref":"#/$defs/A","$defs":{"A":{"type":"object","properties":{"a":{"type":"string"}},"required":["a"]}}}}}]}`, Sent: `
 			tools[0].input_schema.type = "object"

@@ -261,7 +261,7 @@ func TestRejections(t *testing.T) {
 		{"arguments", route.OpenAI, oturns(`{"role":"user","content":"a"},{"role":"assistant","tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":"{bad"}}]},{"role":"tool","tool_call_id":"c","content":"x"}`), 0, "messages[1].tool_calls[0].function.arguments", false},
 		{"image type", route.OpenAI, oturns(`{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/tiff;base64,AA"}}]}`), 0, "messages[0].content[0]", true},
 		{"file by id", route.OpenAI, oturns(`{"role":"user","content":[{"type":"file","file":{"file_id":"f"}}]}`), 0, "messages[0].content[0]", true},
-		{"property name", route.OpenAI, oai(`,"tools":[{"type":"function","function":{"name":"x","parameters":{"type":"object","properties":{"a b":{}}}}}]`), 0, "tools[0].function.parameters", true},
+		{"property name", route.OpenAI, oai(`,"tools":[{"type":"function","function":{"name":"x","parameters":{"type":"object","properties":{"a b":{}},"required":["a b"]}}}]`), 0, "tools[0].function.parameters", true},
 	} {
 		t.Run(r.name, func(t *testing.T) {
 			to, sheet := route.OpenAI, openaiSheet

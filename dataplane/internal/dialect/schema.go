@@ -254,6 +254,25 @@ func AppendFlatSchema(dst []byte, schema Value) (out []byte, flat, ok bool) {
 	return append(dst, '}'), true, ok
 }
 
+// AppendWithout appends a schema without those properties at its top.
+func AppendWithout(dst []byte, schema Value, names []string) []byte {
+	dst = append(dst, '{')
+	for key, v := range schema.Fields() {
+		if string(key) != "properties" {
+			dst = append(textKey(dst, key), v...)
+			continue
+		}
+		dst = append(textKey(dst, key), '{')
+		for name, property := range v.Fields() {
+			if !slices.Contains(names, string(name)) {
+				dst = append(textKey(dst, name), property...)
+			}
+		}
+		dst = append(dst, '}')
+	}
+	return append(dst, '}')
+}
+
 // flattener puts the properties of alternatives together.
 type flattener struct {
 	root       Value

@@ -56,37 +56,53 @@ func encodeTool(dst []byte, t *dialect.Tool, out *dialect.Outbound) []byte {
 	}
 	path := dialect.Path("tools", t.At, "function", "parameters")
 	var flat, whole bool
+	dst = dialect.Key(dst, "input_schema")
 	at := len(dst)
-	dst, flat, whole = dialect.AppendFlatSchema(dialect.Key(dst, "input_schema"), t.Schema)
+	dst, flat, whole = dialect.AppendFlatSchema(dst, t.Schema)
 	switch {
 	case !whole:
 		out.Notes.Degrade(path, "alternatives at the top of the schema that are no objects are not told")
 	case flat:
 		out.Notes.Degrade(path, "alternatives at the top of the schema are put together")
 	}
-	if name := badProperty(dialect.Value(dst[at:])); name != "" {
-		out.Notes.Refuse(path, "has a property whose name the provider does not take: "+name)
-	}
+	dst = nameable(dst, at, path, out)
 	if t.Strict.True() && !out.Refuses("tools[].strict") && !flat {
 		dst = append(dialect.Key(dst, "strict"), "true"...)
 	}
 	return append(encodeMark(dst, t.Cache, out), '}')
 }
 
-// badProperty is a property at the top of a schema whose name has other characters than letters, digits, _, . and -, or too many.
-func badProperty(field dialect.Value) string {
-	_, schema, _ := bytes.Cut(field, []byte(`"input_schema":`))
-	for name := range dialect.Value(schema).Get("properties").Fields() {
-		if len(name) == 0 || len(name) > 64 {
-			return dialect.Clean(string(name))
-		}
-		for _, c := range name {
-			if c != '.' && !dialect.PlainByte(c) {
-				return dialect.Clean(string(name))
-			}
+// nameable leaves out of the schema that begins at dst[at] the properties whose names the provider refuses: with one of them it refuses the whole
+// request. A tool that demands one cannot be offered.
+func nameable(dst []byte, at int, path string, out *dialect.Outbound) []byte {
+	schema := dialect.Value(dst[at:])
+	var bad []string
+	for name := range schema.Get("properties").Fields() {
+		if !propertyName(name) {
+			bad = append(bad, string(name))
+			out.Notes.Degrade(dialect.Path(path, "properties", dialect.Clean(string(name))), "the provider takes no such name of a property")
 		}
 	}
-	return ""
+	if bad == nil {
+		return dst
+	}
+	for _, name := range schema.Get("required").Items() {
+		if !propertyName(name.Text()) {
+			out.Notes.Refuse(path, "demands a property whose name the provider does not take: "+dialect.Clean(name.Plain()))
+		}
+	}
+	kept := dialect.AppendWithout(nil, schema, bad)
+	return append(dst[:at], kept...)
+}
+
+// propertyName reports a name of letters, digits, _, . and -, not too long.
+func propertyName(name dialect.Text) bool {
+	for _, c := range name {
+		if c != '.' && !dialect.PlainByte(c) {
+			return false
+		}
+	}
+	return len(name) > 0 && len(name) <= 64
 }
 
 // encodeMark passes the mark that the prompt may be kept. Its time to live is known to one vendor only.
