@@ -187,7 +187,8 @@ func build(ctx context.Context, cfg Config, deps Deps, listener net.Listener) (*
 		return nil, err
 	}
 	n.vitals = vitals.New(vitals.Deps{Node: cfg.ID, Changed: n.circuitChanged})
-	n.engine = upstream.New(upstream.Config{}, upstream.Deps{InProcess: n.scripted, ConnectTimeout: n.connectTimeout})
+	resent := metrics.Counters("aimux_upstream_resent_total", "Requests sent again on a new connection, because the one kept for them was closed without a word.").With()
+	n.engine = upstream.New(upstream.Config{}, upstream.Deps{InProcess: n.scripted, ConnectTimeout: n.connectTimeout, Resent: func() { resent.Add(1) }})
 	n.plugin = plugin.New(plugin.Config{}, plugin.Deps{Log: deps.Log, Now: time.Now})
 	n.door = auth.New(auth.Config{Loopback: auth.IsLoopback(listener.Addr()), ClusterKey: cfg.ClusterKey}, auth.Deps{Log: deps.Log, Now: time.Now})
 	n.handler = proxy.New(proxy.Config{Node: cfg.ID, Region: cfg.Region, Version: cfg.Version, LogRequests: cfg.LogRequests}, proxy.Deps{

@@ -43,6 +43,7 @@ func (c *conn) drop() { _ = c.raw.Close() } // nothing is owed on it
 var (
 	errUnwritten = errors.New("the connection was gone before anything was written")
 	errSilent    = errors.New("the connection was closed before the first byte of an answer")
+	errCutShort  = errors.New("the connection was closed between an interim answer and the real one")
 	errNotHTTP   = errors.New("its answer was not HTTP")
 	errBadHeader = errors.New("a header value has control characters")
 )
@@ -149,8 +150,11 @@ const informalMax = 5
 
 // readHead reads the head of the answer, passing over interim ones.
 func (c *conn) readHead(r *Request) (*Response, error) {
-	for range informalMax {
+	for i := range informalMax {
 		head, err := c.head()
+		if err != nil && i > 0 && errors.Is(err, errSilent) {
+			err = errCutShort // it has said that more would come
+		}
 		if err != nil {
 			return nil, err
 		}

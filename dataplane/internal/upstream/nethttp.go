@@ -19,6 +19,7 @@ import (
 // not go there.
 type engine struct {
 	public, private                *http.Transport
+	resent                         func()
 	clear, clearPrivate, inProcess *pool
 	local                          *inProcess
 }
@@ -26,14 +27,18 @@ type engine struct {
 // New makes an Engine.
 func New(config Config, deps Deps) Engine {
 	config = config.withDefaults()
+	if deps.Resent == nil {
+		deps.Resent = func() {}
+	}
 	open, guarded := dialer(config, deps, true), dialer(config, deps, false)
 	e := &engine{
+		resent: deps.Resent,
 		public: transport(config, guarded), private: transport(config, open),
-		clear: newPool(config, guarded), clearPrivate: newPool(config, open),
+		clear: newPool(config, guarded, deps.Resent), clearPrivate: newPool(config, open, deps.Resent),
 	}
 	if deps.InProcess != nil {
 		e.local = serveInProcess(deps.InProcess)
-		e.inProcess = newPool(config, e.local.dial)
+		e.inProcess = newPool(config, e.local.dial, deps.Resent)
 	}
 	return e
 }
@@ -82,13 +87,13 @@ func (e *engine) Do(ctx context.Context, r *Request) (*Response, *fault.Fault) {
 	case r.URL.Scheme == "http":
 		return e.clear.do(ctx, r)
 	case r.AllowPrivate:
-		return roundTrip(ctx, e.private, r)
+		return e.roundTrip(ctx, e.private, r)
 	}
-	return roundTrip(ctx, e.public, r)
+	return e.roundTrip(ctx, e.public, r)
 }
 
 // roundTrip makes an attempt by net/http. A connection that had gone stale in the pool costs a second dial, not the attempt.
-func roundTrip(ctx context.Context, rt *http.Transport, r *Request) (*Response, *fault.Fault) {
+func (e *engine) roundTrip(ctx context.Context, rt *http.Transport, r *Request) (*Response, *fault.Fault) {
 	header := make(http.Header, len(r.Header)+1)
 	for _, f := range r.Header {
 		header[f.Name] = append(header[f.Name], f.Value)
@@ -102,6 +107,7 @@ func roundTrip(ctx context.Context, rt *http.Transport, r *Request) (*Response, 
 		}
 		sending.detach()
 		if again && stale(err) && ctx.Err() == nil {
+			e.resent()
 			continue
 		}
 		return nil, connectFault(ctx, err)

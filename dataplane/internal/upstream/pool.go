@@ -16,6 +16,7 @@ import (
 type pool struct {
 	config Config
 	dial   dial
+	resent func()
 
 	mu     sync.Mutex
 	idle   map[string][]*conn // :: host and port → connections, oldest first; guarded by mu
@@ -23,20 +24,22 @@ type pool struct {
 	sweep  *time.Timer        // runs while there are idle connections; guarded by mu
 }
 
-func newPool(config Config, dial dial) *pool {
-	return &pool{config: config, dial: dial, idle: map[string][]*conn{}}
+func newPool(config Config, dial dial, resent func()) *pool {
+	return &pool{config: config, dial: dial, resent: resent, idle: map[string][]*conn{}}
 }
 
 // staleTime is how long after sending a kept connection may turn out to have been closed before the request reached the other end.
 const staleTime = time.Second
 
-// do makes one attempt. A kept connection that the other end had closed meanwhile costs a second dial, not the attempt.
+// do makes one attempt. A kept connection that the other end had closed meanwhile costs a second dial, not the attempt: the request is sent again,
+// once and on a new connection, if the kept one was gone before anything was written, or was closed at once and without one byte of an answer.
+// Whoever took the request and died without a word, just then, may serve and charge for it twice; it is counted.
 func (p *pool) do(ctx context.Context, r *Request) (*Response, *fault.Fault) {
 	if ctx.Err() != nil {
 		return nil, connectFault(ctx, ctx.Err())
 	}
-	for {
-		c, err := p.get(ctx, r)
+	for fresh := false; ; fresh = true {
+		c, err := p.get(ctx, r, fresh)
 		if err != nil {
 			return nil, connectFault(ctx, err)
 		}
@@ -48,19 +51,20 @@ func (p *pool) do(ctx context.Context, r *Request) (*Response, *fault.Fault) {
 		c.drop()
 		stale := errors.Is(err, errUnwritten) || errors.Is(err, errSilent) && time.Since(sent) < staleTime
 		if c.reused && stale && ctx.Err() == nil {
+			p.resent()
 			continue
 		}
 		return nil, connectFault(ctx, err)
 	}
 }
 
-// get takes the newest idle connection that is still alive, or dials.
-func (p *pool) get(ctx context.Context, r *Request) (*conn, error) {
+// get takes the newest idle connection that is still alive, or dials; fresh means that it dials.
+func (p *pool) get(ctx context.Context, r *Request, fresh bool) (*conn, error) {
 	host := r.URL.Host
 	if r.URL.Port() == "" {
 		host = net.JoinHostPort(r.URL.Hostname(), "80")
 	}
-	for {
+	for !fresh {
 		c := p.pop(host)
 		if c == nil {
 			break

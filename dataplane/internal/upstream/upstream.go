@@ -118,4 +118,7 @@ type Deps struct {
 	InProcess http.Handler
 	// ConnectTimeout is asked at every dial; nil or an answer of 0 means Config's.
 	ConnectTimeout func() time.Duration
+	// Resent is told of each request that is sent again, because the connection that was kept for it was closed without a word; nil is not
+	// told.
+	Resent func()
 }

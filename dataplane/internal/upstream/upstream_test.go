@@ -180,10 +180,12 @@ func rawServer(t *testing.T, serve func(net.Conn)) string {
 	return "http://" + ln.Addr().String()
 }
 
-func readHead(c net.Conn) {
+// readHead reads what has come of a request; false means that nothing comes any more.
+func readHead(c net.Conn) bool {
 	buf := make([]byte, 4096)
 	_ = c.SetReadDeadline(time.Now().Add(2 * time.Second))
-	_, _ = c.Read(buf)
+	n, _ := c.Read(buf)
+	return n > 0
 }
 
 // A context that ends, ends everything at once; the body's bytes are the caller's again.
@@ -244,5 +246,50 @@ func TestStaleConnection(t *testing.T) {
 			t.Errorf("%q", text)
 		}
 		resp.Close()
+	}
+}
+
+// A request is sent again only on a connection that was kept, once, on a new one, and only if not one byte of an answer has come.
+func TestSentAgain(t *testing.T) {
+	const ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+	for name, row := range map[string]struct {
+		// answers of each connection, one for each request on it; the last is followed by its end
+		conns  [][]string
+		seen   int64 // requests that arrived
+		resent int64
+		fails  bool
+	}{
+		"a kept one ends without a word":              {[][]string{{ok, ""}, {ok}}, 3, 1, false},
+		"a new one ends without a word":               {[][]string{{""}, {ok}}, 1, 0, true},
+		"a kept one, and the new one too":             {[][]string{{ok, ""}, {""}, {ok}}, 3, 1, true},
+		"a kept one ends within its answer's head":    {[][]string{{ok, "HTTP/1.1 2"}, {ok}}, 2, 0, true},
+		"a kept one ends behind an interim answer":    {[][]string{{ok, "HTTP/1.1 103 Early Hints\r\n\r\n"}, {ok}}, 2, 0, true},
+		"a kept one ends in the middle of a body":     {[][]string{{ok, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok"}, {ok}}, 2, 0, false},
+		"a kept one serves again, as most of them do": {[][]string{{ok, ok}}, 2, 0, false},
+	} {
+		var made, seen, resent atomic.Int64
+		url := rawServer(t, func(c net.Conn) {
+			n := int(made.Add(1)) - 1
+			for _, text := range row.conns[min(n, len(row.conns)-1)] {
+				if !readHead(c) {
+					return
+				}
+				seen.Add(1)
+				fmt.Fprint(c, text)
+			}
+		})
+		e := newEngine(t, Deps{Resent: func() { resent.Add(1) }})
+		var f *fault.Fault
+		for range 2 {
+			var resp *Response
+			if resp, f = e.Do(t.Context(), &Request{Method: "POST", URL: target(t, url), Body: []byte("x"), AllowPrivate: true}); f != nil {
+				break
+			}
+			resp.ReadAll(nil, 10)
+			resp.Close()
+		}
+		if (f != nil) != row.fails || seen.Load() != row.seen || resent.Load() != row.resent {
+			t.Errorf("%s: %d requests arrived, %d sent again, fault %v", name, seen.Load(), resent.Load(), f)
+		}
 	}
 }
