@@ -9,11 +9,13 @@ import (
 	"testing"
 	"time"
 
+	adminv1 "github.com/aimux/aimux/proto/gen/aimux/admin/v1"
 	"github.com/aimux/aimux/shared/synthetic"
 )
 
 // TestProviderFails lets one of four providers fail in every way there is while requests go to all of them in turn. What fails before its
-// first byte is served by another; what fails later is told inside its stream, until the circuit is open, which takes a few failures.
+// first byte is served by another; what fails later is told inside its stream, until the circuit is open, which takes a few failures; or nobody
+// learns of it, where another provider goes on.
 func TestProviderFails(t *testing.T) {
 	for _, row := range []struct {
 		name, behaviour string
@@ -33,19 +35,30 @@ func TestProviderFails(t *testing.T) {
 		{"resets mid-stream", "reset+after=4", 25},
 		{"garbage mid-stream", "garbage+after=4", 25},
 		{"drips", "slow-drip=5ms", 25},
+		{"stalls mid-stream, and another goes on", "stall+after=4", goesOn},
+		{"truncates, and another goes on", "cut+after=4", goesOn},
+		{"resets mid-stream, and another goes on", "reset+after=4", goesOn},
+		{"garbage mid-stream, and another goes on", "garbage+after=4", goesOn},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			if !slices.Contains([]string{"500", "an error in 200", "truncates"}, row.name) { // one of each sort
 				quiet(t)
 			}
-			house := failingHouse(t, fourProviders())
+			providers := fourProviders()
+			for _, settings := range providers {
+				settings.(map[string]any)["supports_prefill"] = row.told == goesOn
+			}
+			house := failingHouse(t, providers)
+			if row.told == goesOn {
+				house.reroute(t, func(r *adminv1.Routing) { r.Continuation = true })
+			}
 			before, since := drill(t, house, house.Data, func() {
 				if err := house.Upstream["a"].Behave(row.behaviour); err != nil {
 					t.Fatal(err)
 				}
 				time.Sleep(1500 * time.Millisecond)
 			}, 0)
-			if row.told == 0 {
+			if row.told <= 0 {
 				since.unnoticed(t, row.name, before)
 				return
 			}
@@ -56,6 +69,9 @@ func TestProviderFails(t *testing.T) {
 		})
 	}
 }
+
+// goesOn marks failures that nobody learns of, because another provider goes on with the stream.
+const goesOn = -1
 
 // failingHouse is a chaosHouse that sends requests to its providers in turn, so that a provider that fails is met at once.
 func failingHouse(t testing.TB, providers map[string]any) *House {
