@@ -118,8 +118,8 @@ func TestAKindAndAKeyAreAProvider(t *testing.T) {
 }
 
 func TestTheFilesThatShipLoad(t *testing.T) {
-	files, err := filepath.Glob("../../../deploy/examples/*.json")
-	if err != nil || len(files) < 2 {
+	files, err := filepath.Glob("../../../deploy/examples/*.[jy]*")
+	if err != nil || len(files) < 3 {
 		t.Fatalf("examples: %v, %v", files, err)
 	}
 	for _, file := range files {
@@ -127,7 +127,12 @@ func TestTheFilesThatShipLoad(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		config := catalog.Compile(load(t, string(data)), 1, environment(nil))
+		cat, problems := catalog.Read(data, catalog.FormatOf(file))
+		if len(problems) > 0 {
+			t.Errorf("%s: %v", file, catalog.Problems(problems))
+			continue
+		}
+		config := catalog.Compile(cat, 1, environment(nil))
 		if filepath.Base(file) != "aimux.json" {
 			continue
 		}
