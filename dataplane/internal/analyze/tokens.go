@@ -28,7 +28,7 @@ type tally struct {
 
 const (
 	exactBytes  = 2 << 10 // of a prompt's text are counted as they are
-	sampleEvery = 2 << 10 // of the rest, a sample in so many bytes is counted for all of them
+	sampleEvery = 2 << 10 // of the rest, a sample in so many bytes, a power of two, is counted for all of them
 	sampleBytes = 128
 )
 
@@ -39,7 +39,9 @@ func (t *tally) add(b []byte, unicode bool) {
 		return
 	}
 	exact := min(len(b), max(exactBytes-t.bytes, 0))
-	t.plus(scan(b[:exact]), 1)
+	if exact > 0 {
+		t.plus(scan(b[:exact]), 1)
+	}
 	for at := t.nextSample(exact); at < len(b); at += sampleEvery {
 		sample := b[max(exact, min(at, len(b)-sampleBytes)):]
 		sample = sample[:min(len(sample), sampleBytes)]
@@ -50,7 +52,7 @@ func (t *tally) add(b []byte, unicode bool) {
 
 // nextSample is where in the text that comes next a sample is due, at from or behind.
 func (t *tally) nextSample(from int) int {
-	return from + sampleEvery - 1 - (t.bytes+from)%sampleEvery
+	return from + sampleEvery - 1 - (t.bytes+from)&(sampleEvery-1)
 }
 
 // plus adds what was counted in one of so many parts.

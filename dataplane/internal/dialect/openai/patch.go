@@ -229,15 +229,16 @@ func patchEffort(p *dialect.Patcher, effort dialect.Value, out *dialect.Outbound
 // the sake of another format.
 func patchMessages(p *dialect.Patcher, sheet *provider.Sheet) {
 	want := reasoningName(sheet.Reasoning)
-	if !(sheet.NoDeveloper && p.Developer) && (want == "" || !p.Thought) {
+	rename, say := sheet.NoDeveloper && p.Developer, want != "" && p.Thought
+	if !rename && !say {
 		return
 	}
 	for _, message := range p.Get("messages").Items() {
 		role := message.Get("role")
-		if sheet.NoDeveloper && role.Plain() == "developer" {
+		if rename && role.Plain() == "developer" {
 			p.Replace(role, []byte(`"system"`))
 		}
-		if want == "" || role.Plain() != "assistant" || message.Get(want) != nil {
+		if !say || role.Plain() != "assistant" || message.Get(want) != nil {
 			continue
 		}
 		for _, name := range [...]string{"reasoning_content", "reasoning"} {
