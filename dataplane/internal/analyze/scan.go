@@ -328,6 +328,15 @@ func (s *scanner) str() text {
 
 // plainRun walks on from i over ASCII and escapes of two bytes, and reports where that ends and whether there were escapes.
 func plainRun(b []byte, i int) (end int, escaped bool) {
+	i, escaped = plainBlocks(b, i)
+	for i+16 > len(b) && i < len(b) && b[i] >= ' ' && b[i] != '"' && b[i] != '\\' && b[i] < 0x80 {
+		i++
+	}
+	return i, escaped
+}
+
+// plainWords is plainBlocks without a processor's help, eight bytes at a time.
+func plainWords(b []byte, i int) (end int, escaped bool) {
 	for i+16 <= len(b) {
 		m := special(binary.LittleEndian.Uint64(b[i : i+8]))
 		next := special(binary.LittleEndian.Uint64(b[i+8 : i+16]))
@@ -348,9 +357,6 @@ func plainRun(b []byte, i int) (end int, escaped bool) {
 			return i, escaped
 		}
 		escaped = true
-	}
-	for i < len(b) && b[i] >= ' ' && b[i] != '"' && b[i] != '\\' && b[i] < 0x80 {
-		i++
 	}
 	return i, escaped
 }

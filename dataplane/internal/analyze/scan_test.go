@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"pgregory.net/rapid"
 )
 
 // scanAll reads a whole JSON text with a scanner and returns why it is refused.
@@ -154,4 +156,17 @@ func TestTooManyKeysAreRefused(t *testing.T) {
 	if reason, _ := scanAll([]byte(b.String())); reason != "too many keys" {
 		t.Fatalf("got %q", reason)
 	}
+}
+
+// Whoever walks plain text, sixteen bytes at a time or eight, ends at the same place.
+func TestPlainTextEndsAtOnePlace(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		pieces := rapid.SliceOfN(rapid.SampledFrom([]string{"a", "plain text ", `\n`, `\"`, `\\`, `\u0041`, `\x`, `\`, `"`, "\x00", "\x1f", " ", "!", "#", "é", "\xff", "\x7f", "]"}), 0, 40).Draw(t, "pieces")
+		b := []byte(strings.Join(pieces, ""))
+		i := rapid.IntRange(0, len(b)).Draw(t, "i")
+		end, escaped := plainBlocks(b, i)
+		if wantEnd, wantEscaped := plainWords(b, i); end != wantEnd || escaped != wantEscaped {
+			t.Fatalf("%q from %d: %d %v, and %d %v", b, i, end, escaped, wantEnd, wantEscaped)
+		}
+	})
 }
