@@ -11,12 +11,14 @@ import * as provider from './provider.js';
 import * as routing from './routing.js';
 import * as nodes from './nodes.js';
 import * as requests from './requests.js';
+import * as limits from './limits.js';
 
 const pages = [
   { href: '#/', name: 'Overview', page: overview },
   { href: '#/providers', name: 'Providers', page: providers },
   { href: '#/routing', name: 'Routing', page: routing },
   { href: '#/nodes', name: 'Nodes', page: nodes },
+  { href: '#/limits', name: 'Limits and keys', page: limits },
   { href: '#/requests', name: 'Requests', page: requests },
 ];
 
