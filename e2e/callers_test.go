@@ -36,7 +36,7 @@ func (h *House) key(t testing.TB, id string, is *adminv1.ClientKey) string {
 // callersHouse trusts an issuer of the test's own and has a team; a key must be made before anybody is refused for having none.
 func callersHouse(t *testing.T, form Form) (*House, *issuertest.Issuer) {
 	t.Helper()
-	home := issuertest.New(t)
+	home := issuertest.NewRSA(t)
 	return openWhole(t, form, map[string]any{
 		"auth":  map[string]any{"issuers": []any{map[string]any{"issuer": home.URL, "audience": "aimux", "allow_private_address": true}}},
 		"teams": map[string]any{"red": map[string]any{"scope": map[string]any{"models": []any{"text"}}}},
@@ -94,7 +94,7 @@ func credentials(t *testing.T, house *House, home *issuertest.Issuer) []credenti
 	if _, err := house.Keys(0).DeleteKey(t.Context(), connect.NewRequest(&adminv1.DeleteKeyRequest{Id: "deleted", Wait: true})); err != nil {
 		t.Fatal(err)
 	}
-	foreign := issuertest.New(t)
+	foreign := issuertest.NewRSA(t)
 	type claims = issuertest.Claims
 	sign := func(algorithm string, more, head claims) string {
 		return home.Sign(t, algorithm, home.Good("ada", "aimux", more), head)

@@ -40,7 +40,7 @@ func trust(i *issuertest.Issuer) issuer.Trust {
 
 // Every way in which a token can be wrong, and what is said of it.
 func TestTokens(t *testing.T) {
-	home, foreign := issuertest.New(t), issuertest.New(t)
+	home, foreign := issuertest.NewRSA(t), issuertest.NewRSA(t)
 	v, _ := verifier(t, issuer.Config{}, trust(home))
 	good := func(more claims) claims { return home.Good("ada", "aimux", more) }
 	ago, hence := func(d time.Duration) int64 { return time.Now().Add(-d).Unix() }, func(d time.Duration) int64 { return time.Now().Add(d).Unix() }
@@ -112,7 +112,7 @@ func TestTokens(t *testing.T) {
 func TestMemory(t *testing.T) {
 	home := issuertest.New(t)
 	v, clock := verifier(t, issuer.Config{RefreshMin: time.Nanosecond}, trust(home))
-	token := home.Sign(t, "RS256", home.Good("ada", "aimux", nil), nil)
+	token := home.Sign(t, "ES256", home.Good("ada", "aimux", nil), nil)
 	taken := func(want bool) {
 		t.Helper()
 		if _, refusal := v.Verify(t.Context(), token); (refusal == nil) != want {
@@ -126,7 +126,7 @@ func TestMemory(t *testing.T) {
 	taken(false)
 	clock.forward(-time.Hour)
 
-	token = home.Sign(t, "RS256", home.Good("ada", "aimux", nil), nil)
+	token = home.Sign(t, "ES256", home.Good("ada", "aimux", nil), nil)
 	taken(true)
 	v.Apply(nil)
 	taken(false)
@@ -138,7 +138,7 @@ func TestMemory(t *testing.T) {
 	// The issuer takes its key back: what was signed with it ends as soon as that is known.
 	old := token
 	home.Rotate(t)
-	token = home.Sign(t, "RS256", home.Good("ada", "aimux", nil), nil)
+	token = home.Sign(t, "ES256", home.Good("ada", "aimux", nil), nil)
 	taken(true)
 	token = old
 	taken(false)
@@ -148,12 +148,12 @@ func TestMemory(t *testing.T) {
 func TestUnknownKeysAskSeldom(t *testing.T) {
 	home := issuertest.New(t)
 	v, clock := verifier(t, issuer.Config{}, trust(home))
-	if _, refusal := v.Verify(t.Context(), home.Sign(t, "RS256", home.Good("ada", "aimux", nil), nil)); refusal != nil {
+	if _, refusal := v.Verify(t.Context(), home.Sign(t, "ES256", home.Good("ada", "aimux", nil), nil)); refusal != nil {
 		t.Fatal(refusal)
 	}
 	before := home.Fetches.Load()
 	for n := range 50 {
-		token := home.Sign(t, "RS256", home.Good("ada", "aimux", nil), claims{"kid": fmt.Sprint("made up ", n)})
+		token := home.Sign(t, "ES256", home.Good("ada", "aimux", nil), claims{"kid": fmt.Sprint("made up ", n)})
 		if _, refusal := v.Verify(t.Context(), token); refusal == nil || refusal.Why != issuer.Signature {
 			t.Fatalf("%+v", refusal)
 		}
@@ -163,7 +163,7 @@ func TestUnknownKeysAskSeldom(t *testing.T) {
 	}
 	clock.forward(time.Minute)
 	for n := range 50 {
-		token := home.Sign(t, "RS256", home.Good("ada", "aimux", nil), claims{"kid": fmt.Sprint("made up again ", n)})
+		token := home.Sign(t, "ES256", home.Good("ada", "aimux", nil), claims{"kid": fmt.Sprint("made up again ", n)})
 		v.Verify(t.Context(), token)
 	}
 	if n := home.Fetches.Load() - before; n != 1 {
@@ -183,10 +183,10 @@ func TestIssuerAway(t *testing.T) {
 		}
 	})
 	v, clock := verifier(t, issuer.Config{Wait: 50 * time.Millisecond}, trust(home), trust(dead))
-	if _, refusal := v.Verify(t.Context(), dead.Sign(t, "RS256", dead.Good("ada", "aimux", nil), nil)); refusal == nil || refusal.Why != issuer.Unavailable {
+	if _, refusal := v.Verify(t.Context(), dead.Sign(t, "ES256", dead.Good("ada", "aimux", nil), nil)); refusal == nil || refusal.Why != issuer.Unavailable {
 		t.Fatalf("%+v", refusal)
 	}
-	if _, refusal := v.Verify(t.Context(), home.Sign(t, "RS256", home.Good("ada", "aimux", nil), nil)); refusal != nil {
+	if _, refusal := v.Verify(t.Context(), home.Sign(t, "ES256", home.Good("ada", "aimux", nil), nil)); refusal != nil {
 		t.Fatalf("another issuer's caller: %v", refusal)
 	}
 	home.Misbehave(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) })
@@ -222,7 +222,7 @@ func TestIssuerMisbehaves(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			home.Misbehave(answer)
 			v, _ := verifier(t, issuer.Config{}, trust(home))
-			_, refusal := v.Verify(t.Context(), home.Sign(t, "RS256", home.Good("ada", "aimux", nil), nil))
+			_, refusal := v.Verify(t.Context(), home.Sign(t, "ES256", home.Good("ada", "aimux", nil), nil))
 			if refusal == nil || refusal.Why != issuer.Unavailable {
 				t.Fatalf("%+v", refusal)
 			}
@@ -241,7 +241,7 @@ func TestPrivateIssuer(t *testing.T) {
 	home := issuertest.New(t)
 	for _, url := range []string{home.URL, strings.Replace(home.URL, "http:", "https:", 1), "https://169.254.169.254"} {
 		v, _ := verifier(t, issuer.Config{}, issuer.Trust{URL: url, Audience: "aimux"})
-		_, refusal := v.Verify(t.Context(), home.Sign(t, "RS256", home.Good("ada", "aimux", claims{"iss": url}), nil))
+		_, refusal := v.Verify(t.Context(), home.Sign(t, "ES256", home.Good("ada", "aimux", claims{"iss": url}), nil))
 		if refusal == nil || refusal.Why != issuer.Unavailable {
 			t.Errorf("%s: %+v", url, refusal)
 		}
@@ -272,7 +272,7 @@ func TestClaims(t *testing.T) {
 }
 
 func BenchmarkVerify(b *testing.B) {
-	home := issuertest.New(b)
+	home := issuertest.NewRSA(b)
 	v := issuer.New(issuer.Config{}, issuer.Deps{Log: slog.New(slog.DiscardHandler), Now: time.Now})
 	v.Apply([]issuer.Trust{trust(home)})
 	ctx, stop := context.WithCancel(b.Context())

@@ -32,7 +32,9 @@ type Issuer struct {
 	// Fetches of its keys so far.
 	Fetches atomic.Int64
 
-	mu     sync.Mutex
+	withRSA bool
+
+	mu     sync.Mutex // protects below
 	rsa    *rsa.PrivateKey
 	ec     *ecdsa.PrivateKey
 	ed     ed25519.PrivateKey
@@ -40,10 +42,21 @@ type Issuer struct {
 	answer http.HandlerFunc // instead of what it should answer; nil means none
 }
 
-// New starts an issuer that lives as long as the test.
+// New starts an issuer that lives as long as the test and signs with ES256 and EdDSA.
 func New(t testing.TB) *Issuer {
 	t.Helper()
-	i := &Issuer{}
+	return start(t, false)
+}
+
+// NewRSA is New with RS256 too, whose keys take long to make.
+func NewRSA(t testing.TB) *Issuer {
+	t.Helper()
+	return start(t, true)
+}
+
+func start(t testing.TB, withRSA bool) *Issuer {
+	t.Helper()
+	i := &Issuer{withRSA: withRSA}
 	i.Rotate(t)
 	server := httptest.NewServer(http.HandlerFunc(i.serve))
 	t.Cleanup(server.Close)
@@ -54,9 +67,12 @@ func New(t testing.TB) *Issuer {
 // Rotate replaces its keys, key ids included.
 func (i *Issuer) Rotate(t testing.TB) {
 	t.Helper()
-	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
+	var rsaKey *rsa.PrivateKey
+	var err error
+	if i.withRSA {
+		if rsaKey, err = rsa.GenerateKey(rand.Reader, 2048); err != nil {
+			t.Fatal(err)
+		}
 	}
 	ecKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -115,13 +131,16 @@ func (i *Issuer) published() []Claims {
 	if err != nil {
 		panic(err)
 	}
-	return []Claims{
-		{"kty": "RSA", "kid": i.keyID("RS256"), "use": "sig", "alg": "RS256", "n": encode(i.rsa.N.Bytes()), "e": encode(big.NewInt(int64(i.rsa.E)).Bytes())},
+	keys := []Claims{
 		{"kty": "EC", "kid": i.keyID("ES256"), "use": "sig", "crv": "P-256", "x": encode(point[1:33]), "y": encode(point[33:])},
 		{"kty": "OKP", "kid": i.keyID("EdDSA"), "crv": "Ed25519", "x": encode(i.ed.Public().(ed25519.PublicKey))},
 		{"kty": "oct", "kid": i.keyID("HS256"), "k": encode([]byte("a secret that everybody knows, 32"))},
 		{"kty": "unheard of", "kid": "x"},
 	}
+	if i.rsa != nil {
+		keys = append(keys, Claims{"kty": "RSA", "kid": i.keyID("RS256"), "use": "sig", "alg": "RS256", "n": encode(i.rsa.N.Bytes()), "e": encode(big.NewInt(int64(i.rsa.E)).Bytes())})
+	}
+	return keys
 }
 
 // keyID names the key for an algorithm; the caller holds the lock.
@@ -153,6 +172,9 @@ func (i *Issuer) Sign(t testing.TB, algorithm string, claims, head Claims) strin
 	var err error
 	switch algorithm {
 	case "RS256":
+		if i.rsa == nil {
+			t.Fatal("only an issuer made by NewRSA signs with RS256")
+		}
 		signature, err = rsa.SignPKCS1v15(rand.Reader, i.rsa, crypto.SHA256, digest[:])
 	case "ES256":
 		r, s, signing := ecdsa.Sign(rand.Reader, i.ec, digest[:])
