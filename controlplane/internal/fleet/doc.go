@@ -25,7 +25,7 @@
 //
 // The panic guard: health takes no more than a third of a route's capacity away, and never the last candidate; what would open beyond that is
 // made the last resort instead. One target may always open as long as another can be tried, however large its share: a route of two would
-// otherwise have no circuit at all. A credential that is refused, and what an operator decides, are no matter of health and not guarded.
+// otherwise have no circuit at all. What one provider serves alone is not guarded: its nodes try it even if it is out. A credential that is refused, and what an operator decides, are no matter of health and not guarded.
 //
 // The outlier: a node whose answers from a target fail while everybody else's succeed, or whose first tokens take three times as long as everybody
 // else's, has a trouble of its own. It is told so, and its word about that target counts for a tenth.

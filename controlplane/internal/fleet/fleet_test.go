@@ -216,6 +216,34 @@ func TestCapacityShares(t *testing.T) {
 	}
 }
 
+// TestServedByOneAlone: what one provider serves alone has a circuit like all others: there is nothing to spare it for, and its nodes try the least bad. Where
+// another provider serves the same, the last one left is held.
+func TestServedByOneAlone(t *testing.T) {
+	f := New(Config{}, begin)
+	catalog := providers("a", "b")
+	catalog.Providers[0].Models[0].Id, catalog.Providers[1].Models[0].Id = "x", "y"
+	catalog.Providers[0].Models[0].Serves, catalog.Providers[1].Models[0].Serves = nil, nil
+	catalog.Policy = &tablev1.Policy{UnknownModel: "reject"}
+	f.Asked(begin, catalog)
+	later := begin.Add(time.Minute)
+	for i, p := range []string{"a", "b"} {
+		b := failures("n"+p, p, 6, later)
+		b.Targets[0].Target.Model = []string{"x", "y"}[i]
+		f.Observe(later, b)
+	}
+	if out := circuits(f.Step(later, true).Health); !out[key{provider: "a", model: "x"}] || !out[key{provider: "b", model: "y"}] {
+		t.Errorf("out are %v, want a/x and b/y", out)
+	}
+	f = New(Config{}, begin)
+	f.Asked(begin, providers("a", "b"))
+	for _, p := range []string{"a", "b"} {
+		f.Observe(later, failures("n"+p, p, 6, later))
+	}
+	if out := circuits(f.Step(later, true).Health); out[key{provider: "a", model: "m"}] == out[key{provider: "b", model: "m"}] {
+		t.Errorf("out are %v, want one of a/m and b/m", out)
+	}
+}
+
 // TestDigestsAreFenced: what is late, from the own region, from a broken clock or without end changes nothing, and memory is bounded.
 func TestDigestsAreFenced(t *testing.T) {
 	f := New(Config{Region: "eu", TargetsMax: 4}, begin)
@@ -245,11 +273,7 @@ func TestDigestsAreFenced(t *testing.T) {
 			t.Errorf("%s was taken", what)
 		}
 	}
-	if f.HeardRegion(begin, digest("us", 2, 8, true)); open(begin) {
-		t.Error("with no other candidate left, the circuit opened by another region's word")
-	}
-	f.Asked(begin, providers("a", "b", "c", "d"))
-	if !open(begin) {
+	if f.HeardRegion(begin, digest("us", 2, 8, true)); !open(begin) {
 		t.Error("the circuit did not open by the word of the region that all requests come from")
 	}
 	for i := range 2 * regionsMax {

@@ -13,6 +13,8 @@ type route struct {
 	members []member
 	// spare: there is a fallback that serves when nothing else can.
 	spare bool
+	// alone: all members are of one provider. There is nothing to go to and so nothing to guard: a node tries the least bad there is, open or not.
+	alone bool
 }
 
 type member struct {
@@ -65,7 +67,9 @@ func names(m *tablev1.Model, unknownToo bool) []string {
 func (r *route) weigh(units []*unit) {
 	of := map[*unit]float64{}
 	limited := true
+	r.alone = true
 	for _, u := range units {
+		r.alone = r.alone && u.provider == units[0].provider
 		of[u.provider]++
 		limited = limited && u.asked.capacity > 0
 	}
@@ -124,6 +128,9 @@ func (f *Fleet) mayOpen(u *unit, nowMS int64) bool {
 
 // allows says whether u may open as far as this route is concerned.
 func (r *route) allows(u *unit, share float64, nowMS int64) bool {
+	if r.alone {
+		return true
+	}
 	var total, out float64
 	left, others := r.spare, false
 	for _, m := range r.members {

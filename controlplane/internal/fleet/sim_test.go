@@ -316,13 +316,16 @@ func (s *sim) parts(k key) (list []string) {
 	return list
 }
 
-// capacity is I15: health takes away no more than 34 % of any route, or one provider of it, and never the last candidate.
+// capacity is I15: health takes away no more than 34 % of any route that more than one provider serves, or one provider of it, and never the last candidate.
 func (s *sim) capacity(r *replica, h *tablev1.Health) {
 	out, why := circuits(h), map[key]string{}
 	for _, e := range h.GetTargets() {
 		why[key{e.GetProvider(), e.GetModel(), e.GetCredential()}] = e.GetReason()
 	}
 	for name, list := range s.servers() {
+		if !slices.ContainsFunc(list, func(m server) bool { return m.k.provider != list[0].k.provider }) {
+			continue // served by one alone, whom its nodes try whatever is said
+		}
 		var total, gone float64
 		left, providers := 0, map[string]bool{}
 		for _, m := range list {
