@@ -15,6 +15,7 @@
 #   REGIONS         names of regions; processes belong to them in turn: cp-1 to the first, cp-2 to the second … (default local)
 #   BIN             where the binaries are (default .tmp/bin)
 set -euo pipefail
+umask 077 # logs hold the token of the first start
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 dir=${CLUSTER_DIR:-$root/.tmp/cluster}
