@@ -97,6 +97,9 @@ func (s *slots) renew(node string, nowMs int64, a slotAsk) (granted int64, tight
 func (s *slots) settleClock(nowMs int64, a slotAsk) {
 	gap := nowMs-s.lastMs > gapMs
 	s.bornMs, s.lastMs = min(s.bornMs, nowMs), nowMs
+	if a.strict && gap {
+		s.bornMs = nowMs // how long it has been known is not known
+	}
 	for id, l := range s.leases {
 		if l.expires > nowMs+a.ttlMs || a.strict && gap && l.expires <= nowMs {
 			l.expires = nowMs + a.ttlMs

@@ -20,6 +20,7 @@ local born, last = redis.call('HGET', key, 'born'), redis.call('HGET', key, 'las
 born, last = tonumber(born or now), tonumber(last or now)
 local gap = now - last > 5000
 born = math.min(born, now)
+if strict and gap then born = now end
 redis.call('HSET', key, 'born', string.format('%.0f', born), 'last', string.format('%.0f', now))
 
 local mine, taken, wanted, n, known = 0, 0, 0, 1, 1

@@ -145,16 +145,19 @@ func (m *slotMeter) ask(now time.Time) (a Ask, ok bool) {
 	}
 	m.peak.Store(inUse)
 	m.denied.Store(0)
-	held := m.granted
+	// A node with a lease keeps to it where the source has lost its memory: its share beside what others hold would be too much.
+	held, share := m.granted, int64(0)
 	if !now.Before(m.expires) {
-		held = 0
+		held, share = 0, m.share
 	}
-	a = Ask{Key: m.key, Kind: Slots, Limit: m.cap, Want: want, InUse: inUse, Held: held, Share: m.share, TTL: m.keep, Learn: leaseTTL}
-	if m.mode == route.Strict {
-		a.Strict = true
-		if !m.lazy { // callers are only met where they call: their peers cannot be counted
-			a.Share, a.Learn, a.Peers = 0, m.keep, m.nodes
-		}
+	a = Ask{Key: m.key, Kind: Slots, Limit: m.cap, Want: want, InUse: inUse, Held: held, Share: share, TTL: m.keep, Learn: leaseTTL, Strict: m.mode == route.Strict}
+	if m.lazy { // callers are only met where they call: their peers cannot be counted
+		a.Share = m.share
+		return a, true
+	}
+	a.Peers = m.nodes
+	if a.Strict {
+		a.Share, a.Learn = 0, m.keep
 	}
 	return a, true
 }
