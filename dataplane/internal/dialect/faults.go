@@ -46,13 +46,19 @@ func (t *Translator) DecodeError(target *Target, status int, header func(name st
 
 // errorIn200 finds an error document where an answer should be.
 func errorIn200(sheet *provider.Sheet, body Value) (fault.Fault, bool) {
-	bad := body.Get("error").Set() || body.Get("type").Plain() == "error"
-	if base := body.Get("base_resp"); base.Object() {
-		if n, _ := base.Get("status_code").Int(); n != 0 {
-			bad = true
+	var kind, wrong, base Value
+	for key, v := range body.Fields() {
+		switch string(key) {
+		case "type":
+			kind = v
+		case "error":
+			wrong = v
+		case "base_resp":
+			base = v
 		}
 	}
-	if !bad {
+	status, _ := base.Get("status_code").Int()
+	if bad := wrong.Set() || kind.Plain() == "error" || status != 0; !bad {
 		return fault.Fault{}, false
 	}
 	return FaultOf(sheet, body), true

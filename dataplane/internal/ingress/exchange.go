@@ -39,15 +39,16 @@ type field struct{ name, value string }
 // outgoing is pooled memory for an answer: what is yet to be sent, and what it is put together in.
 type outgoing struct{ waiting, wire []byte }
 
-// The bounds of what waits to be sent, and of what a pool keeps.
+// What an answer begins with, which is enough for the events of a stream; the bounds of what waits to be sent, and of what a pool keeps.
 const (
+	outgoingBytes   = 4 << 10
 	waitingBytesMax = 16 << 10
 	wireBytesKept   = 64 << 10
 )
 
 // outgoings saves the allocation of an answer's size per request.
 var outgoings = sync.Pool{New: func() any {
-	return &outgoing{waiting: make([]byte, 0, waitingBytesMax), wire: make([]byte, 0, waitingBytesMax)}
+	return &outgoing{waiting: make([]byte, 0, outgoingBytes/2), wire: make([]byte, 0, outgoingBytes)}
 }}
 
 // serve lets the handler answer the request whose head has been read; it reports whether the connection may go on.

@@ -3,11 +3,13 @@ package ingress
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -282,6 +284,45 @@ type counted struct {
 func (c *counted) Write(p []byte) (int, error) {
 	c.n++
 	return c.script.Write(p)
+}
+
+// Over TLS it is the same, and a client that would rather speak HTTP/2 falls back.
+func TestTLS(t *testing.T) {
+	other := httptest.NewTLSServer(http.NotFoundHandler()) // it has a certificate, and a client that trusts it
+	defer other.Close()
+	plain, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := New(Config{}, Deps{Log: slog.New(slog.DiscardHandler), Handler: func(x Exchange) {
+		body, _ := x.Body()
+		_ = x.Write(body)
+		_ = x.Flush()
+		_ = x.Write(body)
+	}})
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(tls.NewListener(plain, &tls.Config{Certificates: other.TLS.Certificates})) }()
+	client := other.Client()
+	client.Transport.(*http.Transport).ForceAttemptHTTP2 = true
+	for _, size := range []int{0, 5, 100_000} {
+		said := strings.Repeat("x", size)
+		response, err := client.Post("https://"+plain.Addr().String()+"/a", "text/plain", strings.NewReader(said))
+		if err != nil {
+			t.Fatal(err)
+		}
+		heard, err := io.ReadAll(response.Body)
+		response.Body.Close()
+		if err != nil || string(heard) != said+said || response.ProtoMajor != 1 {
+			t.Errorf("%d bytes: %d, %s, %v", size, len(heard), response.Proto, err)
+		}
+	}
+	client.CloseIdleConnections()
+	if cut := s.Drain(t.Context()); cut != 0 {
+		t.Errorf("%d cut", cut)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
 }
 
 // What a client waits for before it sends its body comes, once, and only if the body is wanted.
