@@ -317,3 +317,41 @@ func TestScopesAreSeen(t *testing.T) {
 func explainAs(caller, body string) *adminv1.ExplainRequest {
 	return &adminv1.ExplainRequest{Request: &tablev1.ExplainRequest{Body: []byte(body), Caller: caller}}
 }
+
+// TestTwoCredentials says which of several counts, whatever lines and headers they come in.
+func TestTwoCredentials(t *testing.T) {
+	house, _ := callersHouse(t, Forms[0])
+	good, other := house.key(t, "good", nil), house.key(t, "other", nil)
+	for _, row := range []struct {
+		headers []string // name and value, in turn
+		status  int
+	}{
+		{[]string{"X-Api-Key", good, "Authorization", "Bearer " + good}, 200},
+		{[]string{"X-Api-Key", "sk-dummy", "Authorization", "Bearer " + good}, 200},
+		{[]string{"X-Api-Key", good, "Authorization", "Bearer sk-dummy"}, 200},
+		{[]string{"X-Api-Key", good, "X-Api-Key", good}, 200},
+		{[]string{"X-Api-Key", good, "X-Api-Key", other}, 401},
+		{[]string{"Authorization", "Bearer " + good, "Authorization", "Bearer " + other}, 401},
+		{[]string{"X-Api-Key", good, "Authorization", "Bearer " + other}, 401},
+		{[]string{"X-Api-Key", "sk-dummy", "X-Api-Key", good}, 200},
+		{[]string{"Authorization", "Basic dTpw", "Authorization", "Bearer " + good}, 200},
+		{[]string{"Authorization", good}, 401},
+		{[]string{"X-Api-Key", good + "," + other}, 401},
+	} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, house.Data[0]+"/v1/messages", strings.NewReader(anthropicAsk))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := 0; i < len(row.headers); i += 2 {
+			request.Header.Add(row.headers[i], row.headers[i+1])
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.StatusCode != row.status {
+			t.Errorf("%.30q: %d, want %d", row.headers, response.StatusCode, row.status)
+		}
+	}
+}
