@@ -140,7 +140,11 @@ func printExplanation(out io.Writer, why *tablev1.Explanation) error {
 	}
 	list := func(names []string) string { return orDash(strings.Join(names, ", ")) }
 	fmt.Fprintf(out, "model     %s\nclass     %s\ntraits    %s\nneeds     %s\n", why.GetRequestedModel(), why.GetClass(), list(why.GetTraits()), list(why.GetNeeds()))
-	fmt.Fprintf(out, "tokens    about %d in, about %d out (at most %d)\n", why.GetPromptTokens(), why.GetExpectedOutputTokens(), why.GetMaxOutputTokens())
+	most := "no limit said"
+	if n := why.GetMaxOutputTokens(); n > 0 {
+		most = fmt.Sprintf("at most %d", n)
+	}
+	fmt.Fprintf(out, "tokens    about %d in, about %d out (%s)\n", why.GetPromptTokens(), why.GetExpectedOutputTokens(), most)
 	fmt.Fprintf(out, "session   %s\nstrategy  %s, priority %s\ntable     revision %d, at %s\n\n", orDash(why.GetSession()), why.GetStrategy(), why.GetPriority(), why.GetTable().GetConfigRevision(), why.GetNode())
 	rows := [][]string{{"PROVIDER", "MODEL", "SCORE", "COST USD", "FIRST TOKEN", "TOTAL", "STATE", "WHY"}}
 	for _, one := range why.GetCandidates() {
