@@ -144,7 +144,7 @@ func (h *herald) alerts(now time.Time, view *admin.View) (events []notify.Event)
 			delete(h.alarms, key)
 		}
 	}
-	if share, any := capacity(view); any {
+	if share, known := capacity(view); known {
 		check("capacity_short", "", share < capacityLeast, capacityHold, share, fmt.Sprintf("health leaves %.0f %% of the providers' capacity in use", 100*share))
 	}
 	behind := 0

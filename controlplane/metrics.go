@@ -99,7 +99,7 @@ func (r *replica) measureHealth() {
 		Name: "aimux_controlplane_capacity_ratio", Help: "Share of all providers' configured capacity that health leaves in use, the fallback left out.",
 		Read: func(give func(float64, ...string)) {
 			view, _ := r.board.View()
-			if share, any := capacity(view); any {
+			if share, known := capacity(view); known {
 				give(share)
 			}
 		},
@@ -120,7 +120,7 @@ func (r *replica) measureHealth() {
 }
 
 // capacity is the share of what all providers could take together that health leaves in use. One without a cap counts like any other.
-func capacity(view *admin.View) (share float64, any bool) {
+func capacity(view *admin.View) (share float64, known bool) {
 	weights := map[string]float64{}
 	for _, t := range view.Health.GetTargets() {
 		if t.GetModel() == "" && t.GetCredential() == "" {
@@ -129,8 +129,8 @@ func capacity(view *admin.View) (share float64, any bool) {
 	}
 	var all, left float64
 	for _, p := range view.Config.GetProviders() {
-		weight, known := weights[p.GetId()]
-		if !p.GetEnabled() || p.GetFallback() || !known {
+		weight, heard := weights[p.GetId()]
+		if !p.GetEnabled() || p.GetFallback() || !heard {
 			continue
 		}
 		size := float64(max(p.GetMaxConcurrentRequests(), 1))
@@ -174,7 +174,7 @@ func (r *replica) measureWebhooks() {
 // busTraffic is the bus's own count of messages.
 func busTraffic(b *bus.Bus) telemetry.Reading {
 	return telemetry.Reading{
-		Name: "aimux_bus_messages_total", Help: "Messages on the bus, by kind and what became of them.", Counter: true, Labels: []string{"kind", "fate"},
+		Name: "aimux_bus_messages_total", Help: "Messages on the bus, by kind and what became of them.", Counter: true, Labels: []string{"kind", "result"},
 		Read: func(give func(float64, ...string)) {
 			for _, t := range b.Stats().Traffic {
 				give(float64(t.Sent), t.Name, "sent")

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,6 +20,7 @@ type Metrics struct {
 	registry *prometheus.Registry
 	scrape   http.Handler
 	folded   atomic.Uint64
+	families []described
 }
 
 // seriesMax bounds the series of one family. Whoever would be one more is counted under other; of what is only read, nothing more is told.
@@ -37,6 +39,27 @@ func NewMetrics() *Metrics {
 		Read: func(give func(float64, ...string)) { give(float64(m.folded.Load())) },
 	})
 	return m
+}
+
+// described is a family as the documentation tells of it.
+type described struct {
+	name, kind, help string
+	labels           []string
+}
+
+func (m *Metrics) note(name, kind, help string, labels []string) {
+	m.families = append(m.families, described{name, kind, help, labels})
+}
+
+// Table lists every family that was registered, in the order of the names, as a table in Markdown.
+func (m *Metrics) Table() string {
+	all := slices.SortedFunc(slices.Values(m.families), func(a, b described) int { return strings.Compare(a.name, b.name) })
+	var out strings.Builder
+	out.WriteString("| metric | kind | labels | what it says |\n|---|---|---|---|\n")
+	for _, f := range all {
+		fmt.Fprintf(&out, "| `%s` | %s | %s | %s |\n", f.name, f.kind, strings.Join(f.labels, ", "), f.help)
+	}
+	return out.String()
 }
 
 // bound keeps one family within seriesMax.
@@ -92,6 +115,7 @@ type Counters struct {
 func (m *Metrics) Counters(name, help string, labels ...string) *Counters {
 	family := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 	m.registry.MustRegister(family)
+	m.note(name, "counter", help, labels)
 	return &Counters{family: family, bound: bound{m: m, seen: map[string]bool{}}}
 }
 
@@ -139,6 +163,7 @@ type Histograms struct {
 func (m *Metrics) Histograms(name, help string, bounds []float64, labels ...string) *Histograms {
 	family := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: bounds}, labels)
 	m.registry.MustRegister(family)
+	m.note(name, "histogram", help, labels)
 	return &Histograms{family: family, bound: bound{m: m, seen: map[string]bool{}}}
 }
 
@@ -159,6 +184,11 @@ type Reading struct {
 
 // Read registers a Reading. Errors are treated as by Counters.
 func (m *Metrics) Read(r Reading) {
+	kind := "gauge"
+	if r.Counter {
+		kind = "counter"
+	}
+	m.note(r.Name, kind, r.Help, r.Labels)
 	m.registry.MustRegister(&collector{m, r, prometheus.NewDesc(r.Name, r.Help, r.Labels, nil)})
 }
 

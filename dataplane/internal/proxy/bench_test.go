@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -152,5 +153,48 @@ func readAnswer(b *testing.B, in *bufio.Reader) {
 	}
 	if _, err := io.CopyN(io.Discard, in, int64(length)); err != nil {
 		b.Fatal(err)
+	}
+}
+
+// What tracing costs a request: none, one collector that takes everything, sampling that chooses nothing, and a collector that is a black hole.
+func BenchmarkTracing(b *testing.B) {
+	plain := `{"id":"chatcmpl-1","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"Hello."},"finish_reason":"stop"}],"usage":{"prompt_tokens":5,"completion_tokens":2,"total_tokens":7}}`
+	well := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }))
+	defer well.Close()
+	hole, err := net.Listen("tcp", "127.0.0.1:0") // takes connections and says nothing
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer hole.Close()
+	for _, row := range []struct {
+		name, collector string
+		unsampled       bool
+	}{
+		{"off", "", false}, {"on", well.URL, false}, {"unsampled", well.URL, true}, {"dead", "http://" + hole.Addr().String(), false},
+	} {
+		b.Run(row.name, func(b *testing.B) {
+			b.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", row.collector)
+			if row.unsampled {
+				b.Setenv("OTEL_TRACES_SAMPLER", "traceidratio")
+				b.Setenv("OTEL_TRACES_SAMPLER_ARG", "0")
+			}
+			upstream := rawProvider(b, answerOf("application/json", plain))
+			r := newRig(b, []backend{{id: "a", protocol: "openai", handler: http.NotFoundHandler()}}, func(c *tablev1.Config, _ *Config) { c.Providers[0].BaseUrl = upstream })
+			conn, err := net.Dial("tcp", r.addr)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer conn.Close()
+			body := fmt.Sprintf(openAIAsk, "")
+			request := fmt.Appendf(nil, "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer x\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+			in := bufio.NewReaderSize(conn, 64<<10)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := conn.Write(request); err != nil {
+					b.Fatal(err)
+				}
+				readAnswer(b, in)
+			}
+		})
 	}
 }

@@ -88,8 +88,8 @@ func (c *tailCommand) wants(r *outcomev1.Record) bool {
 	for _, a := range r.GetAttempts() {
 		tried = tried || a.GetTarget().GetProvider() == c.Provider
 	}
-	name, any := strings.CutSuffix(c.Model, "*")
-	model := c.Model == "" || r.GetRequestedModel() == c.Model || any && strings.HasPrefix(r.GetRequestedModel(), name)
+	name, open := strings.CutSuffix(c.Model, "*")
+	model := c.Model == "" || r.GetRequestedModel() == c.Model || open && strings.HasPrefix(r.GetRequestedModel(), name)
 	return tried && model && (!c.Failed || r.GetFault() != "") && (c.Class == "" || r.GetClass() == c.Class) && (c.Caller == "" || r.GetCaller() == c.Caller) &&
 		(c.Request == "" || r.GetRequestId() == c.Request || r.GetTraceId() == c.Request) && time.Duration(r.GetDurationMs())*time.Millisecond >= c.Slower
 }
