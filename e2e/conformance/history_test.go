@@ -173,6 +173,12 @@ var history = Group{"history", "History", []Case{
 		{Runs: "A>O", Ask: `{"messages":[{"role":"user","content":"Hi"},{"role":"assistant","content":[{"type":"text","text":"Hel"},{"type":"text","text":"lo"}]},{"role":"user","content":"Go on"}]}`, Sent: `
 			messages[1].content = "Hello"`},
 	}},
+	{"assistant-first", "A conversation that the assistant begins", "one vendor refuses it, and chat programs begin with a greeting", []Leg{
+		{Runs: "O>A O>any-A", Ask: `{"messages":[{"role":"system","content":"S"},{"role":"assistant","content":"How can I help?"},{"role":"user","content":"Hi"}]}`, Sent: `
+			messages[*].role = ["user","assistant","user"]
+			messages[1].content[0].text = "How can I help?"`},
+		{Runs: "A>O", Ask: `{"messages":[{"role":"assistant","content":"How can I help?"},{"role":"user","content":"Hi"}]}`, Sent: `messages[*].role = ["assistant","user"]`},
+	}},
 	{"same-role", "Turns of one role behind each other", "a strict provider wants them to alternate", []Leg{
 		{Runs: "O>A", Ask: `{"messages":[{"role":"user","content":"one"},{"role":"user","content":"two"},{"role":"assistant","content":"three"},{"role":"assistant","content":"four"},{"role":"user","content":"five"}]}`, Sent: `
 			messages[*].role = ["user","assistant","user"]

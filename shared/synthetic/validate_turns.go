@@ -36,6 +36,9 @@ func (j *anthropicJudge) turns() *problem {
 			if m.role == "assistant" && last != "assistant" {
 				j.open = nil
 			}
+			if last == "" && m.role != "user" {
+				return invalid("messages", `messages: first message must use the "user" role`)
+			}
 			last = m.role
 		}
 		if p := j.message(n, m); p != nil {

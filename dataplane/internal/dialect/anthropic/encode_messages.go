@@ -56,6 +56,9 @@ func encodeMessages(dst []byte, r *dialect.Request, out *dialect.Outbound) []byt
 			}
 			w.flush()
 			w.path = m.At
+			if w.first { // no conversation may begin with the assistant
+				w.dst = append(dialect.Item(w.dst), `{"role":"user","content":"(the assistant begins)"}`...)
+			}
 			w.assistant(said)
 		}
 	}
