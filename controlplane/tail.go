@@ -4,14 +4,18 @@ import (
 	"net/http"
 	"sync"
 
+	"google.golang.org/protobuf/proto"
+
 	adminv1 "github.com/aimux/aimux/proto/gen/aimux/admin/v1"
 	outcomev1 "github.com/aimux/aimux/proto/gen/aimux/outcome/v1"
 	"github.com/aimux/aimux/shared/fault"
 )
 
 const (
-	tailMax    = 2048
-	tailAnswer = 500
+	tailMax = 2048
+	// recordBytesMax is far more than an honest node's record has; longer ones would fill the memory.
+	recordBytesMax = 16 << 10
+	tailAnswer     = 500
 )
 
 // tail remembers the requests that ended last, over all nodes, for people who look on. The loop writes, everybody reads.
@@ -27,7 +31,7 @@ type tail struct {
 }
 
 // told is how far a node's batches have been heard, and how many records its boot had no room for.
-type told struct{ boot, seq, dropped, droppedBefore uint64 }
+type told struct{ boot, seq, dropped, droppedBefore, oversized uint64 }
 
 func newTail(source string) *tail {
 	return &tail{source: source, ring: make([]*outcomev1.Record, 0, tailMax), nodes: map[string]*told{}}
@@ -46,7 +50,7 @@ func (t *tail) observe(b *outcomev1.Batch) {
 		node = &told{boot: b.GetBoot()}
 		t.nodes[b.GetNode()] = node
 	case b.GetBoot() > node.boot:
-		*node = told{boot: b.GetBoot(), droppedBefore: node.droppedBefore + node.dropped}
+		*node = told{boot: b.GetBoot(), droppedBefore: node.droppedBefore + node.dropped, oversized: node.oversized}
 	case b.GetBoot() < node.boot || b.GetSeq() <= node.seq:
 		return
 	}
@@ -55,6 +59,10 @@ func (t *tail) observe(b *outcomev1.Batch) {
 	}
 	node.seq, node.dropped = b.GetSeq(), max(node.dropped, b.GetRecordsDropped())
 	for _, r := range b.GetRecords() {
+		if proto.Size(r) > recordBytesMax {
+			node.oversized++
+			continue
+		}
 		if ours(r.GetFault()) {
 			t.failed++
 		}
@@ -90,7 +98,7 @@ func (t *tail) list(after uint64, limit int) *adminv1.ListRequestsResponse {
 	defer t.mu.Unlock()
 	answer := &adminv1.ListRequestsResponse{Last: t.last, Failed: t.failed, Source: t.source}
 	for _, node := range t.nodes {
-		answer.Unreported += node.dropped + node.droppedBefore
+		answer.Unreported += node.dropped + node.droppedBefore + node.oversized
 	}
 	if limit <= 0 || limit > tailAnswer {
 		limit = tailAnswer

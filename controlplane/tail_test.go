@@ -2,6 +2,7 @@ package controlplane
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	outcomev1 "github.com/aimux/aimux/proto/gen/aimux/outcome/v1"
@@ -22,6 +23,17 @@ func tailNames(records []*outcomev1.Record) string {
 		text += r.GetRequestId() + " "
 	}
 	return text
+}
+
+// A node that writes novels does not fill the memory, and what it wrote is counted as missing.
+func TestTailIsBounded(t *testing.T) {
+	tail := newTail("cp-1")
+	long := tailBatch("n1", 1, 1, "short", "long")
+	long.Records[1].Reason = strings.Repeat("x", recordBytesMax)
+	tail.observe(long)
+	if all := tail.list(0, 0); tailNames(all.GetRequests()) != "short " || all.GetUnreported() != 1 {
+		t.Errorf("%q, %d unreported", tailNames(all.GetRequests()), all.GetUnreported())
+	}
 }
 
 func TestTailTellsEachRequestOnce(t *testing.T) {

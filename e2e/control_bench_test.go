@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -12,13 +13,13 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
-	"google.golang.org/protobuf/proto"
 
 	adminv1 "github.com/aimux/aimux/proto/gen/aimux/admin/v1"
 	outcomev1 "github.com/aimux/aimux/proto/gen/aimux/outcome/v1"
 	tablev1 "github.com/aimux/aimux/proto/gen/aimux/table/v1"
 	"github.com/aimux/aimux/shared/bus"
 	"github.com/aimux/aimux/shared/fault"
+	"github.com/aimux/aimux/shared/keyfile"
 )
 
 var measuredNodes = flag.Int("nodes", 3, "how many nodes the benchmarks on real processes run, at most 10")
@@ -132,18 +133,7 @@ func BenchmarkAbsorption(b *testing.B) {
 		catalog[fmt.Sprint("p", p)] = compatible("openai", names...)
 	}
 	house := open(b, Form{"one control plane", func(t testing.TB, c map[string]any) *House { return startSized(t, 1, 1, "local", c) }}, catalog)
-	sender, err := bus.Connect(bus.Config{URL: "nats://" + house.Port(b, 0), Cluster: "local", Region: "local", Name: "sender"})
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(sender.Close)
-	eventually(b, "the sender is connected", func() error {
-		if !sender.Connected() {
-			return fmt.Errorf("not yet")
-		}
-		return nil
-	})
-	crowd := &thousand{nodes: nodes, sender: sender, faults: make([]uint64, fault.Kinds)}
+	crowd := newThousand(b, house, nodes)
 	crowd.beat(b)
 	for part := range providers * models / changed { // every node has used every target
 		crowd.round(b, part, changed, answers)
@@ -163,28 +153,44 @@ func BenchmarkAbsorption(b *testing.B) {
 	b.ReportMetric(float64(memory(b, pid))/1024, "rss-MB")
 }
 
-// thousand are simulated nodes.
+// thousand are simulated nodes, each with a connection of its own.
 type thousand struct {
-	nodes     int
-	sender    *bus.Bus
+	nodes     []*bus.Bus
 	faults    []uint64
 	seq, sent uint64
 }
 
-// publish sends as the node of that number.
-func (c *thousand) publish(b *testing.B, kind string, node int, m proto.Message) {
-	body, err := proto.Marshal(m)
-	if err == nil {
-		err = c.sender.Conn().Publish(fmt.Sprintf("aimux.v1.local.region.local.%s.n%d", kind, node), body)
-	}
+func newThousand(b *testing.B, house *House, nodes int) *thousand {
+	b.Helper()
+	key, err := keyfile.Find("file:" + filepath.Join(house.dir, "cluster.key"))
 	if err != nil {
 		b.Fatal(err)
 	}
+	c := &thousand{faults: make([]uint64, fault.Kinds)}
+	for i := range nodes {
+		node, err := bus.Connect(bus.Config{URL: "nats://" + house.Port(b, 0), Cluster: "local", Region: "local", Name: fmt.Sprint("n", i), Key: key})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(node.Close)
+		c.nodes = append(c.nodes, node)
+	}
+	eventually(b, "all are connected", func() error {
+		for i, node := range c.nodes {
+			if !node.Connected() {
+				return fmt.Errorf("node %d is not", i)
+			}
+		}
+		return nil
+	})
+	return c
 }
 
 func (c *thousand) beat(b *testing.B) {
-	for node := range c.nodes {
-		c.publish(b, "node", node, &tablev1.Heartbeat{Cluster: "local", Region: "local", Node: fmt.Sprint("n", node), Boot: 1, SentUnixMs: time.Now().UnixMilli()})
+	for _, node := range c.nodes {
+		if err := node.SendHeartbeat(&tablev1.Heartbeat{Boot: 1, SentUnixMs: time.Now().UnixMilli()}); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
 
@@ -192,7 +198,7 @@ func (c *thousand) beat(b *testing.B) {
 func (c *thousand) round(b *testing.B, part, changed, answers int) {
 	c.seq++
 	c.faults[fault.None] = c.seq * uint64(answers)
-	batch := &outcomev1.Batch{Cluster: "local", Region: "local", Boot: uint64(time.Now().Add(-time.Hour).UnixMilli()) / 3_600_000, Seq: c.seq, SentUnixMs: time.Now().UnixMilli()}
+	batch := &outcomev1.Batch{Boot: 1, Seq: c.seq, SentUnixMs: time.Now().UnixMilli()}
 	for i := range changed {
 		at := part*changed + i
 		batch.Targets = append(batch.Targets, &outcomev1.Counters{
@@ -200,9 +206,10 @@ func (c *thousand) round(b *testing.B, part, changed, answers int) {
 			OutputTokens: 100 * c.faults[fault.None], FirstToken: &outcomev1.Sketch{Offset: 300, Counts: []uint64{c.seq, 3 * c.seq, 7 * c.seq, 5 * c.seq, 4 * c.seq}},
 		})
 	}
-	for node := range c.nodes {
-		batch.Node = fmt.Sprint("n", node)
-		c.publish(b, "outcome", node, batch)
+	for _, node := range c.nodes {
+		if err := node.SendOutcomes(batch); err != nil {
+			b.Fatal(err)
+		}
 		c.sent++
 	}
 }
@@ -216,7 +223,7 @@ func (c *thousand) absorbed(b *testing.B, house *House) {
 		}
 		var taken uint64
 		for line := range strings.Lines(page) {
-			if strings.HasPrefix(line, "aimux_bus_messages_total{") && strings.Contains(line, `kind="outcomes"`) && !strings.Contains(line, `fate="sent"`) {
+			if strings.HasPrefix(line, "aimux_bus_messages_total{") && strings.Contains(line, `kind="outcomes"`) && (strings.Contains(line, `fate="received"`) || strings.Contains(line, "overflowed")) {
 				n, _ := strconv.ParseFloat(strings.TrimSpace(line[strings.LastIndexByte(line, ' '):]), 64)
 				taken += uint64(n)
 				if n > 0 && strings.Contains(line, "overflowed") {

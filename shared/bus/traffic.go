@@ -30,7 +30,7 @@ type lanes struct {
 func newLanes() lanes {
 	return lanes{
 		outcomes:   &lane{name: "outcomes", bytesMax: mib, pendingMax: 4096, proof: maced},
-		heartbeats: &lane{name: "heartbeats", bytesMax: 64 * kib, pendingMax: 4096, proof: maced},
+		heartbeats: &lane{name: "heartbeats", bytesMax: 16 * kib, pendingMax: 4096, proof: maced},
 		suspects:   &lane{name: "suspects", bytesMax: 4 * kib, pendingMax: 1024, proof: maced},
 		health:     &lane{name: "health", bytesMax: 4 * mib, pendingMax: 64, proof: signed},
 		config:     &lane{name: "config", bytesMax: 16 * mib, pendingMax: 64, proof: signed},

@@ -47,6 +47,10 @@ func (f *Fleet) Observe(now time.Time, b *outcomev1.Batch) (urgent bool) {
 	}
 	silent := nowMS - n.heardMS
 	boot, _, known := f.pool.Boot(n.name)
+	if known && boot > b.GetBoot() && f.silent(n, nowMS) {
+		f.renew(n)
+		known = false
+	}
 	if known && boot < b.GetBoot() {
 		n.leave(f) // what it said before it restarted
 	}

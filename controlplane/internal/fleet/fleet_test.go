@@ -284,6 +284,28 @@ func TestDigestsAreFenced(t *testing.T) {
 	}
 }
 
+// A node that booted with its clock ahead and has restarted since is heard again as soon as the boot of before is silent, and its late words are not until then.
+func TestABootFromTheFuture(t *testing.T) {
+	f := New(Config{}, begin)
+	f.Asked(begin, providers("a", "b"))
+	ahead := failures("n1", "a", 1, begin)
+	ahead.Boot += 3_600_000
+	f.Observe(begin, ahead)
+	f.Heard(begin, &tablev1.Heartbeat{Node: "n1", Boot: ahead.GetBoot()})
+	for _, row := range []struct {
+		after time.Duration
+		heard bool
+	}{{time.Second, false}, {5 * time.Second, true}} {
+		now := begin.Add(row.after)
+		b := failures("n1", "a", 6, now)
+		f.Observe(now, b)
+		f.Heard(now, &tablev1.Heartbeat{Node: "n1", Boot: b.GetBoot()})
+		if got := circuits(f.Step(now, true).Health)[key{provider: "a", model: "m"}]; got != row.heard || (f.nodes["n1"].heartbeat.GetBoot() == b.GetBoot()) != row.heard {
+			t.Errorf("after %v its failures opened the circuit: %v, want %v; boot %d", row.after, got, row.heard, f.nodes["n1"].heartbeat.GetBoot())
+		}
+	}
+}
+
 // A node that falls silent is no longer counted, and what it had in flight is gone.
 func TestSilentNode(t *testing.T) {
 	f := New(Config{}, begin)

@@ -100,11 +100,26 @@ func (f *Fleet) Heard(now time.Time, h *tablev1.Heartbeat) {
 	if n == nil {
 		return
 	}
+	if h.GetBoot() < n.heartbeat.GetBoot() && f.silent(n, now.UnixMilli()) {
+		f.renew(n)
+	}
 	if n.heartbeat != nil && (h.GetBoot() < n.heartbeat.GetBoot() || h.GetBoot() == n.heartbeat.GetBoot() && h.GetSentUnixMs() < n.heartbeat.GetSentUnixMs()) {
 		return // late, or of a boot that has ended
 	}
 	n.heartbeat = h
 	n.hear(now.UnixMilli(), h.GetRegion())
+}
+
+// silent reports that nothing was heard of a node for so long that it counts as dead: whoever speaks under its name now is it, whatever its boot says.
+func (f *Fleet) silent(n *node, nowMS int64) bool {
+	return nowMS-n.heardMS > f.config.Silence.Milliseconds()
+}
+
+// renew forgets what a node has told: its clock was ahead when it booted, and it has restarted since.
+func (f *Fleet) renew(n *node) {
+	n.leave(f)
+	n.heartbeat = nil
+	f.pool.Forget(n.name)
 }
 
 func (n *node) hear(nowMS int64, region string) {
