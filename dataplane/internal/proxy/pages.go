@@ -182,34 +182,61 @@ type providerPage struct {
 	Credentials    []string    `json:"credentials,omitempty"` // fingerprints
 	Refuses        []string    `json:"refuses,omitempty"`     // fields that it has been seen to refuse
 	Limits         limitsPage  `json:"limits"`
+	LimitsPerKey   *limitsPage `json:"limits_per_key,omitempty"`
 	Models         []modelPage `json:"models"`
 }
 
 type limitsPage struct {
-	MaxConcurrentRequests int   `json:"max_concurrent_requests,omitempty"`
-	RequestsPerMinute     int   `json:"requests_per_minute,omitempty"`
-	TokensPerMinute       int64 `json:"tokens_per_minute,omitempty"`
+	MaxConcurrentRequests int64   `json:"max_concurrent_requests,omitempty"`
+	RequestsPerMinute     int64   `json:"requests_per_minute,omitempty"`
+	TokensPerMinute       int64   `json:"tokens_per_minute,omitempty"`
+	InputTokensPerMinute  int64   `json:"input_tokens_per_minute,omitempty"`
+	OutputTokensPerMinute int64   `json:"output_tokens_per_minute,omitempty"`
+	DollarsPerDay         float64 `json:"dollars_per_day,omitempty"`
+	DollarsPerMonth       float64 `json:"dollars_per_month,omitempty"`
+	Mode                  string  `json:"mode,omitempty"`
+}
+
+// pageOf are limits as they are shown.
+func pageOf(l route.Limits) limitsPage {
+	page := limitsPage{
+		l.InFlight, l.Requests, l.Tokens, l.InputTokens, l.OutputTokens, float64(l.NanoPerDay) / 1e9, float64(l.NanoPerMonth) / 1e9, "",
+	}
+	if !l.None() {
+		page.Mode = l.Mode.String()
+	}
+	return page
+}
+
+// pageOfAny is nil where there are none.
+func pageOfAny(l route.Limits) *limitsPage {
+	if l.None() {
+		return nil
+	}
+	page := pageOf(l)
+	return &page
 }
 
 type modelPage struct {
-	ID             string   `json:"id"`
-	Serves         []string `json:"serves,omitempty"`
-	Health         string   `json:"health"` // the cluster's view
-	Reason         string   `json:"reason,omitempty"`
-	Circuit        string   `json:"circuit"` // this node's own
-	ProviderWide   string   `json:"provider_circuit"`
-	WeightPPM      uint32   `json:"weight_ppm"`
-	SharePPM       uint32   `json:"capacity_share_ppm"`
-	InFlight       int      `json:"in_flight"`
-	Limit          float64  `json:"learnt_limit,omitempty"`
-	FirstTokenMs   int64    `json:"first_token_ms,omitempty"`
-	PerTokenUs     int64    `json:"per_token_us,omitempty"`
-	SuccessPPM     uint32   `json:"success_ppm,omitempty"`
-	BlockedUntilMs int64    `json:"blocked_until_unix_ms,omitempty"`
-	Capabilities   []string `json:"capabilities"`
-	Unstated       []string `json:"unstated_capabilities,omitempty"`
-	ContextWindow  int      `json:"context_window,omitempty"`
-	MaxOutput      int      `json:"max_output_tokens,omitempty"`
+	ID             string      `json:"id"`
+	Serves         []string    `json:"serves,omitempty"`
+	Health         string      `json:"health"` // the cluster's view
+	Reason         string      `json:"reason,omitempty"`
+	Circuit        string      `json:"circuit"` // this node's own
+	ProviderWide   string      `json:"provider_circuit"`
+	WeightPPM      uint32      `json:"weight_ppm"`
+	SharePPM       uint32      `json:"capacity_share_ppm"`
+	InFlight       int         `json:"in_flight"`
+	Limit          float64     `json:"learnt_limit,omitempty"`
+	FirstTokenMs   int64       `json:"first_token_ms,omitempty"`
+	PerTokenUs     int64       `json:"per_token_us,omitempty"`
+	SuccessPPM     uint32      `json:"success_ppm,omitempty"`
+	BlockedUntilMs int64       `json:"blocked_until_unix_ms,omitempty"`
+	Capabilities   []string    `json:"capabilities"`
+	Unstated       []string    `json:"unstated_capabilities,omitempty"`
+	ContextWindow  int         `json:"context_window,omitempty"`
+	MaxOutput      int         `json:"max_output_tokens,omitempty"`
+	Limits         *limitsPage `json:"limits,omitempty"`
 	Price          struct {
 		Input      uint64 `json:"input"`
 		Output     uint64 `json:"output"`
@@ -227,7 +254,7 @@ func (h *Handler) providers(t *route.Table, d *Desk) []providerPage {
 		one := providerPage{
 			ID: p.ID, Kind: p.Kind, Name: p.Name, Protocol: p.Protocol.String(), Region: p.Region, Enabled: p.Enabled, DisabledReason: p.DisabledReason,
 			Fallback: p.Fallback, Override: p.Override.At(now).String(), Refuses: h.deps.Translator.Refused(p.ID),
-			Limits: limitsPage{p.MaxConcurrent, p.RequestsPerMinute, p.TokensPerMinute},
+			Limits: pageOf(p.Limits), LimitsPerKey: pageOfAny(p.LimitsPerKey),
 		}
 		for _, c := range p.Credentials {
 			one.Credentials = append(one.Credentials, c.Fingerprint)
@@ -265,7 +292,7 @@ func (h *Handler) modelPage(t *route.Table, d *Desk, i int) modelPage {
 		ProviderWide: sign.ProviderCircuit.String(), WeightPPM: health.WeightPPM, SharePPM: health.CapacitySharePPM, InFlight: sign.InFlight,
 		Limit: sign.Limit, FirstTokenMs: sign.FirstToken.Milliseconds(), PerTokenUs: sign.PerToken.Microseconds(), SuccessPPM: sign.SuccessPPM,
 		BlockedUntilMs: sign.BlockedUntilMs, Capabilities: target.Has.Names(), Unstated: target.Unknown.Names(),
-		ContextWindow: target.ContextWindow, MaxOutput: target.MaxOutput,
+		ContextWindow: target.ContextWindow, MaxOutput: target.MaxOutput, Limits: pageOfAny(target.Limits),
 	}
 	m.Price.Input, m.Price.Output, m.Price.CacheRead, m.Price.CacheWrite = target.Price.Input, target.Price.Output, target.Price.CacheRead, target.Price.CacheWrite
 	return m
