@@ -54,7 +54,7 @@ func (l limits) Rates(caller auth.Caller) proxy.Rates {
 
 // Wait implements proxy.Limits.
 func (l limits) Wait(ctx context.Context, w proxy.Wish) bool {
-	return l.Limiter.Wait(ctx, limit.Wish{Lane: w.Lane, Priority: w.Caller.Priority, Longest: w.Longest, Depth: w.Depth, Try: w.Try})
+	return l.Limiter.Wait(ctx, limit.Wish{Lane: w.Lane, Priority: w.Caller.Priority, Caller: w.Caller.Name, Longest: w.Longest, Depth: w.Depth, Try: w.Try})
 }
 
 // warm makes a table ready for use. Its limits hold before it is, and its scripted providers are there.

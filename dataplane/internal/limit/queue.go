@@ -11,8 +11,9 @@ import (
 type Wish struct {
 	// Lane names those who wait for the same: where its first gets nothing, nobody behind it would.
 	Lane string
-	// Priority: higher ones go first; among equals who came first.
+	// Priority: higher ones go first; among equals callers take turns, and each one's go in the order in which they came.
 	Priority int
+	Caller   string
 	// Longest is how long to wait; Depth how many may wait at this node, this one included.
 	Longest time.Duration
 	Depth   int
@@ -26,7 +27,9 @@ type queue struct {
 	waiting atomic.Int32
 
 	mu   sync.Mutex
-	line []*waiter // by priority, then by arrival; guarded by mu
+	line []*waiter // by priority, then by turn, then by arrival; guarded by mu
+	// turn is that of who was served last: whoever comes now begins behind it. guarded by mu
+	turn uint64
 
 	served, expired, shed, left atomic.Uint64
 	waitedNs                    atomic.Int64
@@ -34,6 +37,7 @@ type queue struct {
 
 type waiter struct {
 	Wish
+	turn uint64 // one more than that of the caller's one before; set by join
 	mu   sync.Mutex
 	gone bool // guarded by mu
 	// got is closed when Try has succeeded.
@@ -98,8 +102,14 @@ func (q *queue) join(w *waiter) bool {
 	if len(q.line) >= w.Depth {
 		return false
 	}
+	w.turn = q.turn + 1
+	for _, one := range q.line {
+		if one.Caller == w.Caller && one.Priority == w.Priority {
+			w.turn = max(w.turn, one.turn+1)
+		}
+	}
 	i := len(q.line)
-	for i > 0 && q.line[i-1].Priority < w.Priority {
+	for i > 0 && (q.line[i-1].Priority < w.Priority || q.line[i-1].Priority == w.Priority && q.line[i-1].turn > w.turn) {
 		i--
 	}
 	q.line = append(q.line, nil)
@@ -124,6 +134,9 @@ func (q *queue) quit(w *waiter) (ok bool) {
 	for i, one := range q.line {
 		if one == w {
 			q.line = append(q.line[:i], q.line[i+1:]...)
+			if ok {
+				q.turn = max(q.turn, w.turn)
+			}
 			break
 		}
 	}

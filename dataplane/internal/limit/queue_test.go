@@ -63,6 +63,42 @@ func TestQueueIsFair(t *testing.T) {
 	})
 }
 
+// TestQueueTakesTurns has one caller flood the queue, and another come late: they are served in turn.
+func TestQueueTakesTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := start(t, "a", limit.NewMemory(time.Now), tableOf(t, 1, 1, 0, 0, 1))
+		defer n.stop()
+		held := n.enter(1, 1)
+		var mu sync.Mutex
+		var order []string
+		for i, caller := range []string{"a", "a", "a", "a", "b", "b", "c"} {
+			go func() {
+				var p *limit.Permit
+				try := func() bool {
+					taken, f := n.Enter(n.table.Target(0), "k1", &route.Ask{})
+					if f == nil {
+						p = taken
+					}
+					return f == nil
+				}
+				if n.Wait(t.Context(), limit.Wish{Lane: "m", Caller: caller, Longest: time.Minute, Depth: 10, Try: try}) {
+					mu.Lock()
+					order = append(order, fmt.Sprint(caller, i))
+					mu.Unlock()
+					time.Sleep(time.Second)
+					settle([]*limit.Permit{p}, 0)
+				}
+			}()
+			synctest.Wait()
+		}
+		settle(held, 0)
+		later(10 * time.Second)
+		if want := []string{"a0", "b4", "c6", "a1", "b5", "a2", "a3"}; !slices.Equal(order, want) {
+			t.Errorf("served %v, want %v", order, want)
+		}
+	})
+}
+
 // TestQueueEnds sheds who finds it full, gives up when the time is over, and lets go who leaves.
 func TestQueueEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
