@@ -342,6 +342,9 @@ func shows(body []byte) (needs ability) {
 	return needs
 }
 
+// budgetWindow is the time that a budget looks back on.
+const budgetWindow = 10 * time.Second
+
 // budget is the largest share of extra attempts that was seen over ten seconds.
 type budget struct {
 	retries, hedges float64
@@ -378,7 +381,8 @@ func (h *House) watchBudget(t *testing.T) *budget {
 	return b
 }
 
-// look reads the counters, and compares them with those of ten seconds before, or of the beginning.
+// look reads the counters, and compares them with those of ten seconds before, or of the beginning. A grant is judged by the requests of the ten
+// seconds that end at it, so what was granted in these ten seconds goes by the requests of the last twenty.
 func (b *budget) look(t testing.TB, h *House) {
 	t.Helper()
 	figures := h.counters(t)
@@ -386,22 +390,28 @@ func (b *budget) look(t testing.TB, h *House) {
 		time.Now(), figures["aimux_requests_total"] + figures["aimux_requests_in_flight"], figures["aimux_retries_total"], figures["aimux_hedges_total"],
 	}
 	b.readings = append(b.readings, now)
-	then := b.readings[0]
-	for _, earlier := range b.readings {
-		if now.at.Sub(earlier.at) >= 10*time.Second {
-			then = earlier
-		}
-	}
+	then, before := b.since(now.at.Add(-budgetWindow)), b.since(now.at.Add(-2*budgetWindow))
 	// What is counted while the counters are read is not of one moment.
 	const slack = 5
-	requests := now.requests - then.requests
+	requests := now.requests - before.requests
 	retries, hedges := now.retries-then.retries, now.hedges-then.hedges
 	if retries > max(10, requests/10)+slack || hedges > max(2, requests/20)+slack {
-		t.Errorf("%v retries and %v hedges in %v beside %v requests", retries, hedges, now.at.Sub(then.at), requests)
+		t.Errorf("%v retries and %v hedges in %v beside %v requests since %v before", retries, hedges, now.at.Sub(then.at), requests, then.at.Sub(before.at))
 	}
 	if requests > 1000 {
 		b.retries, b.hedges = max(b.retries, retries/requests), max(b.hedges, hedges/requests)
 	}
+}
+
+// since is the last reading that is as old as that, or the first.
+func (b *budget) since(at time.Time) reading {
+	then := b.readings[0]
+	for _, earlier := range b.readings {
+		if !earlier.at.After(at) {
+			then = earlier
+		}
+	}
+	return then
 }
 
 // counters are the sums of all series of each name at the first node, from one scrape.
