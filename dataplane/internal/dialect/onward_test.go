@@ -119,7 +119,7 @@ func onward(t *testing.T, client, first, second route.Protocol) {
 	whole := spoken(first, "first", pieces(tale))
 	tr := newTranslator()
 	joined := 0
-	for cut := 0; cut < len(whole); cut += 7 {
+	for cut := 0; cut < len(whole); cut += 29 {
 		c := call(client, target(&provider.Sheet{Kind: "first", StopMax: 4}, first), ask)
 		c.Keep = true
 		_, a, rejected := tr.Prepare(nil, c)
@@ -160,7 +160,7 @@ func onward(t *testing.T, client, first, second route.Protocol) {
 		}
 		joined++
 	}
-	if joined < len(whole)/7/2 {
+	if joined < len(whole)/29/2 {
 		t.Errorf("only %d of %d cuts could be joined", joined, len(whole))
 	}
 }
