@@ -17,6 +17,7 @@ import (
 	"github.com/aimux/aimux/shared/audit"
 	"github.com/aimux/aimux/shared/bus"
 	"github.com/aimux/aimux/shared/bus/bustest"
+	"github.com/aimux/aimux/shared/issuer/issuertest"
 	"github.com/aimux/aimux/shared/keyfile"
 	"github.com/aimux/aimux/shared/secret"
 )
@@ -37,13 +38,19 @@ func tokensAt(url, token string) adminv1connect.TokenServiceClient {
 // guarded starts a control plane that asks for tokens; first is what it printed at a first start.
 func (h *house) guarded(id, tokens string) (url string, first <-chan string) {
 	h.t.Helper()
+	return h.guardedWith(id, tokens, nil)
+}
+
+// guardedWith is guarded with a first catalog.
+func (h *house) guardedWith(id, tokens string, seed *adminv1.Catalog) (url string, first <-chan string) {
+	h.t.Helper()
 	b, err := bus.Connect(bus.Config{InProcess: h.dial, Cluster: bustest.Cluster, Region: bustest.Region, Name: id, Key: bustest.Key()})
 	if err != nil {
 		h.t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, ended, printed := make(chan string, 1), make(chan error, 1), make(chan string, 2)
-	cfg := controlplane.Config{ID: id, Cluster: bustest.Cluster, Region: bustest.Region, Admin: "127.0.0.1:0", ClusterKey: h.key, Tokens: tokens}
+	cfg := controlplane.Config{ID: id, Cluster: bustest.Cluster, Region: bustest.Region, Admin: "127.0.0.1:0", ClusterKey: h.key, Tokens: tokens, Seed: seed}
 	go func() {
 		defer b.Close()
 		ended <- controlplane.Run(ctx, cfg, controlplane.Deps{
@@ -204,6 +211,49 @@ func TestAForgedCatalogIsNotTaken(t *testing.T) {
 		}
 		if time.Now().After(end) {
 			t.Fatalf("%d %s", answer.StatusCode, body[:n])
+		}
+	}
+}
+
+// TestJWTsOfTheCatalogsIssuers has an issuer that the catalog trusts give every role, and everything that is wrong with a JWT refused.
+func TestJWTsOfTheCatalogsIssuers(t *testing.T) {
+	h, i, stranger := newHouse(t), issuertest.NewRSA(t), issuertest.New(t)
+	url, _ := h.guardedWith("cp-1", "", &adminv1.Catalog{Auth: &adminv1.Auth{AdminIssuers: []*adminv1.Issuer{{
+		Issuer: i.URL, Audience: "aimux", RoleClaim: "realm.groups", NameClaim: "email", AllowPrivateAddress: true,
+	}}}})
+	groups := func(names ...string) issuertest.Claims {
+		return issuertest.Claims{"email": "alice@example.com", "realm": issuertest.Claims{"groups": names}}
+	}
+	past := i.Good("alice", "aimux", groups("admin"))
+	past["exp"] = time.Now().Add(-time.Hour).Unix()
+	for name, row := range map[string]struct{ token, want string }{
+		"viewer":            {i.Sign(t, "ES256", i.Good("alice", "aimux", groups("staff", "viewer")), nil), "jwt:alice@example.com viewer"},
+		"the higher of two": {i.Sign(t, "ES256", i.Good("alice", "aimux", groups("operator", "viewer")), nil), "jwt:alice@example.com operator"},
+		"admin":             {i.Sign(t, "EdDSA", i.Good("alice", "aimux", groups("admin")), nil), "jwt:alice@example.com admin"},
+		"no role":           {i.Sign(t, "ES256", i.Good("alice", "aimux", groups("staff")), nil), "unauthenticated"},
+		"no claim":          {i.Sign(t, "ES256", i.Good("alice", "aimux", nil), nil), "unauthenticated"},
+		"another audience":  {i.Sign(t, "ES256", i.Good("alice", "other", groups("admin")), nil), "unauthenticated"},
+		"expired":           {i.Sign(t, "ES256", past, nil), "unauthenticated"},
+		"alg none":          {i.Sign(t, "none", i.Good("alice", "aimux", groups("admin")), nil), "unauthenticated"},
+		"symmetric":         {i.Sign(t, "HS256", i.Good("alice", "aimux", groups("admin")), nil), "unauthenticated"},
+		"another issuer":    {stranger.Sign(t, "ES256", stranger.Good("alice", "aimux", groups("admin")), nil), "unauthenticated"},
+		"another's key":     {stranger.Sign(t, "ES256", i.Good("alice", "aimux", groups("admin")), nil), "unauthenticated"},
+	} {
+		got := ""
+		for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+			answer, err := tokensAt(url, row.token).WhoAmI(t.Context(), connect.NewRequest(&adminv1.WhoAmIRequest{}))
+			if connect.CodeOf(err) == connect.CodeUnavailable && err != nil {
+				continue // the issuer's keys are on their way
+			}
+			if err != nil {
+				got = connect.CodeOf(err).String()
+			} else {
+				got = answer.Msg.GetActor() + " " + answer.Msg.GetRole()
+			}
+			break
+		}
+		if got != row.want {
+			t.Errorf("%s: %s, want %s", name, got, row.want)
 		}
 	}
 }
