@@ -30,7 +30,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 	const file = "../deploy/docs/metrics-node.md"
 	want := "# Metrics of a node\n\nAt `/metrics` of the data address and of the debug listener. `go test ./dataplane -run TestMetricsAreDocumented -update` writes this page.\n\n" + n.metrics.Table()
 	if *update {
-		if err := os.WriteFile(file, []byte(want), 0o644); err != nil { //nolint:gosec // a page for everybody
+		if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
