@@ -86,6 +86,9 @@ func report(t *testing.T, said io.Reader) {
 	}
 }
 
+// hostileName is a model that a caller may ask for; the dashboard is to show it as what it is.
+const hostileName = `<img src=x onerror=alert(1)>`
+
 // keepBusy asks again and again, a bounded number of times, until the test ends. Half of the requests ask first for what fails.
 func keepBusy(t *testing.T, base string) {
 	t.Helper()
@@ -94,7 +97,7 @@ func keepBusy(t *testing.T, base string) {
 	go func() {
 		defer close(done)
 		for i := 0; i < 2000 && ctx.Err() == nil; i++ {
-			body := fmt.Sprintf(`{"model":%q,"max_tokens":64,"stream":%v,"messages":[{"role":"user","content":"Say %d"}]}`, []string{"asked-sick", "any"}[i%2], i%3 == 0, i)
+			body := fmt.Sprintf(`{"model":%q,"max_tokens":64,"stream":%v,"messages":[{"role":"user","content":"Say %d"}]}`, []string{"asked-sick", "any", "asked-sick", hostileName}[i%4], i%3 == 0, i)
 			request, err := http.NewRequestWithContext(ctx, http.MethodPost, base+"/v1/messages", strings.NewReader(body))
 			if err != nil {
 				return

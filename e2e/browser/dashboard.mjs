@@ -199,6 +199,7 @@ const jobs = {
 
   async 'follow a request that failed over'() {
     await visit('requests');
+    await see(page.getByText('<img src=x onerror=alert(1)>').first(), 'the name that a hostile caller asked for, as text');
     await page.getByLabel('With a failure on the way only').check();
     await page.getByLabel('Look for').fill('sick');
     await page.getByRole('button', { name: /^Show the decision/ }).first().click();
