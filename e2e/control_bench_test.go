@@ -105,7 +105,7 @@ func openAt(b *testing.B, nodes []string, provider string) {
 	var all sync.WaitGroup
 	for _, node := range nodes {
 		all.Go(func() {
-			for page := debugURL(b, node) + "/debug/why?provider=" + provider; ; time.Sleep(200 * time.Microsecond) {
+			for page := debugURL(b, node) + "/debug/why?provider=" + provider; ; time.Sleep(2 * time.Millisecond) {
 				text, err := read(page)
 				if err == nil && strings.Contains(text, `"health": "CIRCUIT_OPEN"`) {
 					return
