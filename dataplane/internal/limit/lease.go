@@ -61,7 +61,10 @@ func (s *slots) renew(node string, nowMs int64, a slotAsk) (granted int64, tight
 	if !known {
 		peers++
 	}
-	learning := nowMs-s.bornMs < a.learnMs && (a.peers == 0 || peers < a.peers)
+	if a.peers > 0 && peers >= a.peers {
+		s.bornMs = min(s.bornMs, nowMs-a.learnMs) // all have asked: that does not end when one of them leaves
+	}
+	learning := nowMs-s.bornMs < a.learnMs
 	if learning {
 		mine.slots = max(mine.slots, a.held)
 	}

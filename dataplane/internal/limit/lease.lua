@@ -52,7 +52,11 @@ for i = 1, #all, 2 do
   end
 end
 
-local learning = now - born < learn and (peers == 0 or known < peers)
+if peers > 0 and known >= peers and born > now - learn then -- all have asked: that does not end when one of them leaves
+  born = now - learn
+  redis.call('HSET', key, 'born', string.format('%.0f', born))
+end
+local learning = now - born < learn
 if learning then mine = math.max(mine, held) end
 want = math.min(math.max(want, inuse), cap)
 
