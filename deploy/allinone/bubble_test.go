@@ -133,10 +133,11 @@ func (w *town) controlPlane(name string) {
 }
 
 func (w *town) node(name string) {
-	w.doors[name] = newPipes()
+	door := newPipes()
+	w.doors[name] = door
 	w.start(name, func(ctx context.Context, b *bus.Bus) error {
 		return dataplane.Run(ctx, dataplane.Config{ID: name, Cluster: cluster, Region: "local", ClusterKey: townKey, Redis: redisURL}, dataplane.Deps{
-			Bus: b, Log: slog.New(slog.DiscardHandler), Listener: w.doors[name], DialRedis: w.redis.dial,
+			Bus: b, Log: slog.New(slog.DiscardHandler), Listener: door, DialRedis: w.redis.dial,
 		})
 	})
 }

@@ -47,7 +47,7 @@ func TestClient(t *testing.T) {
 	if body, err := open.Get(t.Context(), server.URL+"/ok", 30); err != nil || string(body) != "hello" {
 		t.Errorf("%q, %v", body, err)
 	}
-	for path, want := range map[string]string{"/away": "status 302", "/long": "longer than 30 bytes", "/never": "Timeout", "/none": "status 404"} {
+	for path, want := range map[string]string{"/away": "status 302", "/long": "longer than 30 bytes", "/never": "exceeded", "/none": "status 404"} {
 		if _, err := open.Get(t.Context(), server.URL+path, 30); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", path, err)
 		}

@@ -31,17 +31,22 @@ func TestBusy(t *testing.T) {
 	})
 }
 
-// A node that holds none of too few slots is busy, and asks for one for having been asked: else nobody would ever go there.
+// A node that holds none of too few slots is busy, and asks for one for having been asked: else nobody would ever go there. The others have said
+// that they hold none, so it need not wait until the source has learnt by itself.
 func TestBusyAsks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := start(t, "a", limit.NewMemory(time.Now), tableOf(t, 1, 1, 0, 0, 3))
+		source, table := limit.NewMemory(time.Now), tableOf(t, 1, 1, 0, 0, 3)
+		n := start(t, "a", source, table)
 		defer n.stop()
-		for range 20 {
+		for _, name := range []string{"b", "c"} {
+			defer start(t, name, source, table).stop()
+		}
+		for range 50 {
 			if !n.Busy(n.table.Target(0)) {
 				return
 			}
-			time.Sleep(500 * time.Millisecond)
+			time.Sleep(100 * time.Millisecond)
 		}
-		t.Error("busy for ten seconds, with nobody in it")
+		t.Error("busy for five seconds, with nobody in it")
 	})
 }

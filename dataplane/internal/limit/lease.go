@@ -88,7 +88,7 @@ func (s *slots) renew(node string, nowMs int64, a slotAsk) (granted int64, tight
 	// What is in flight is in use, whether it was granted or not. And until the node says that it holds less, it may use what it held: this
 	// answer is on its way, or lost.
 	keep := max(granted, a.inUse, min(a.held, mine.slots))
-	if keep == 0 && want == 0 {
+	if keep == 0 && want == 0 && !learning { // while it learns, the source counts who has said that it holds nothing
 		delete(s.leases, node)
 		return 0, wanted > a.cap
 	}

@@ -80,7 +80,7 @@ if learning then granted = math.min(granted, math.max(mine, share)) end
 local tight = 0
 if want == 0 then granted = 0 end
 local keep = math.max(granted, inuse, math.min(held, mine))
-if keep == 0 and want == 0 then
+if keep == 0 and want == 0 and not learning then -- while it learns, the source counts who has said that it holds nothing
   redis.call('HDEL', key, me)
 else
   redis.call('HSET', key, me, string.format('%.0f:%.0f:%.0f', keep, want, now + ttl))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,11 +18,21 @@ import (
 
 // stream keeps what it is sent, and can fail before or after that.
 type stream struct {
+	mu           sync.Mutex
 	kept         []*outcomev1.UsageBlock
 	down, silent bool
 }
 
+// fail sets how it fails from now on.
+func (s *stream) fail(down, silent bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.down, s.silent = down, silent
+}
+
 func (s *stream) SendUsage(_ context.Context, m *outcomev1.UsageBlock) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.down {
 		return errors.New("down")
 	}
@@ -66,9 +77,9 @@ func TestUsageLandsOnce(t *testing.T) {
 		}
 		second, kill := run(2)
 		second.Record(used("bob", 3))
-		bus.down, bus.silent = false, true
+		bus.fail(false, true)
 		time.Sleep(11 * time.Second)
-		bus.silent = false
+		bus.fail(false, false)
 		time.Sleep(11 * time.Second)
 		kill()
 		if got := second.Stats(); got.Waiting != 0 || got.Lost != 0 || got.Dropped != 0 {
