@@ -218,7 +218,8 @@ func (r *agentRun) run(t *testing.T, claude, base string, row *agentRow) {
 		"ANTHROPIC_BASE_URL=" + base + "/anthropic", "ANTHROPIC_AUTH_TOKEN=any",
 	}
 	command.WaitDelay = time.Second
-	command.Stderr = &r.raw
+	var complaints bytes.Buffer // not raw, which is written meanwhile
+	command.Stderr = &complaints
 	stdout, err := command.StdoutPipe()
 	if err == nil {
 		err = command.Start()
@@ -235,4 +236,5 @@ func (r *agentRun) run(t *testing.T, claude, base string, row *agentRow) {
 		}
 	}
 	_ = command.Wait() // an agent that complains ends with 1
+	r.raw.Write(complaints.Bytes())
 }

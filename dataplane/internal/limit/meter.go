@@ -147,8 +147,11 @@ func (m *slotMeter) ask(now time.Time) (a Ask, ok bool) {
 	m.denied.Store(0)
 	// A node with a lease keeps to it where the source has lost its memory: its share beside what others hold would be too much.
 	held, share := m.granted, int64(0)
-	if !now.Before(m.expires) {
+	switch {
+	case !now.Before(m.expires):
 		held, share = 0, m.share
+	case m.nodes == 0 && held == 0: // it has just started, and whoever comes first must not wait until the source has learnt
+		share = m.share
 	}
 	a = Ask{Key: m.key, Kind: Slots, Limit: m.cap, Want: want, InUse: inUse, Held: held, Share: share, TTL: m.keep, Learn: leaseTTL, Strict: m.mode == route.Strict}
 	if m.lazy { // callers are only met where they call: their peers cannot be counted
