@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"connectrpc.com/connect"
-	"google.golang.org/protobuf/encoding/protojson"
 
 	adminv1 "github.com/aimux/aimux/proto/gen/aimux/admin/v1"
 	"github.com/aimux/aimux/proto/gen/aimux/admin/v1/adminv1connect"
@@ -60,15 +59,7 @@ func (c *authSet) Run(ctx context.Context, street Street) error {
 	if wanted == nil || c.File != "" {
 		wanted = &adminv1.Auth{}
 	}
-	if c.File == "" {
-		err = apply(wanted, "auth", c.Settings)
-	} else {
-		var text []byte
-		if text, err = readFile(c.File, street); err == nil {
-			err = protojson.Unmarshal(text, wanted)
-		}
-	}
-	if err != nil {
+	if err := change(wanted, "auth", c.File, c.Settings, street); err != nil {
 		return err
 	}
 	answer, err := api.UpdateAuth(ctx, connect.NewRequest(&adminv1.UpdateAuthRequest{Auth: wanted, Revision: current.Msg.GetRevision(), Wait: true}))

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"connectrpc.com/connect"
-	"google.golang.org/protobuf/encoding/protojson"
 
 	adminv1 "github.com/aimux/aimux/proto/gen/aimux/admin/v1"
 	"github.com/aimux/aimux/proto/gen/aimux/admin/v1/adminv1connect"
@@ -130,15 +129,7 @@ func (c *limitSet) Run(ctx context.Context, street Street) error {
 	if wanted == nil || c.File != "" {
 		wanted = &adminv1.Limits{}
 	}
-	if c.File == "" {
-		err = apply(wanted, "a scope", c.Settings)
-	} else {
-		var text []byte
-		if text, err = readFile(c.File, street); err == nil {
-			err = protojson.Unmarshal(text, wanted)
-		}
-	}
-	if err != nil {
+	if err := change(wanted, "a scope", c.File, c.Settings, street); err != nil {
 		return err
 	}
 	answer, err := api.SetLimit(ctx, connect.NewRequest(&adminv1.SetLimitRequest{Scope: c.Scope, Limits: wanted, Revision: current.Msg.GetRevision()}))

@@ -132,6 +132,18 @@ func (c *providerSet) wanted(current *adminv1.Provider, street Street) (*adminv1
 	return whole, nil
 }
 
+// change puts the settings over a message, or without any what the file says in protojson.
+func change(onto proto.Message, what, file string, settings []string, street Street) error {
+	if file == "" {
+		return apply(onto, what, settings)
+	}
+	text, err := readFile(file, street)
+	if err != nil {
+		return err
+	}
+	return protojson.Unmarshal(text, onto)
+}
+
 // readFile reads the file of that name, or standard input for -.
 func readFile(name string, street Street) ([]byte, error) {
 	if name == "-" {
