@@ -40,7 +40,8 @@ type budgetMeter struct {
 	key    string
 	period int
 	// spent or reserved since the period's start, of what the node is allowed to.
-	spent, allowed atomic.Int64
+	spent   *atomic.Int64
+	allowed atomic.Int64
 	// low is how much should be left.
 	low atomic.Int64
 	// endsMs is the period's end, in Unix milliseconds.
@@ -64,8 +65,8 @@ const (
 	budgetPatience = 10 * time.Second // without an answer for so long a node goes by its mode
 )
 
-func newBudget(key string, period int, now time.Time) *budgetMeter {
-	m := &budgetMeter{key: key, period: period}
+func newBudget(spent *atomic.Int64, key string, period int, now time.Time) *budgetMeter {
+	m := &budgetMeter{spent: spent, key: key, period: period}
 	m.turn(now)
 	return m
 }

@@ -35,8 +35,10 @@ type presence struct {
 	id      string
 	of      *callers
 	holders atomic.Int64
-	// called is when it last came or left, in nanoseconds since the limiter's start.
-	called atomic.Int64
+	// called says that it came since the last sweep; since is when a sweep last found that it had, guarded by the limiter's lock. So
+	// requests need not look at the clock.
+	called atomic.Bool
+	since  time.Time
 }
 
 func newCallers(kind string) *callers {
@@ -54,14 +56,26 @@ func (c *callers) hold(id string) *gate {
 	defer part.mu.RUnlock()
 	g := part.gates[id]
 	if g != nil {
-		g.presence.holders.Add(1)
+		g.presence.come()
 	}
 	return g
 }
 
-func (p *presence) drop(now int64) {
-	p.called.Store(now)
-	p.holders.Add(-1)
+func (p *presence) come() {
+	p.holders.Add(1)
+	if !p.called.Load() {
+		p.called.Store(true)
+	}
+}
+
+func (p *presence) drop() { p.holders.Add(-1) }
+
+// quiet reports that nobody has called for long.
+func (p *presence) quiet(now time.Time) bool {
+	if p.called.Swap(false) || p.holders.Load() > 0 {
+		p.since = now
+	}
+	return now.Sub(p.since) > quietFor
 }
 
 // put sets or takes away a gate.
@@ -77,7 +91,7 @@ func (c *callers) put(id string, g *gate) {
 }
 
 // open makes the gate of a caller who has not called for a while, and holds it. The caller holds the limiter's lock.
-func (c *callers) open(id string, p *plan, now int64) *gate {
+func (c *callers) open(id string, p *plan) *gate {
 	if g := c.hold(id); g != nil {
 		return g // somebody was quicker
 	}
@@ -86,8 +100,7 @@ func (c *callers) open(id string, p *plan, now int64) *gate {
 		return nil
 	}
 	g.presence = &presence{id: id, of: c}
-	g.presence.holders.Store(1)
-	g.presence.called.Store(now)
+	g.presence.come()
 	c.put(id, g)
 	return g
 }
@@ -126,12 +139,12 @@ func (c *callers) all() (list []*gate) {
 }
 
 // sweep takes away the gates of those who have been quiet, and what is to be given back of them. The caller holds the limiter's lock.
-func (c *callers) sweep(now int64, nowMs int64) (gone []*gate) {
+func (c *callers) sweep(now time.Time) (gone []*gate) {
 	for i := range c.parts {
 		part := &c.parts[i]
 		part.mu.Lock()
 		for id, g := range part.gates {
-			if g.presence.holders.Load() == 0 && now-g.presence.called.Load() > int64(quietFor) {
+			if g.presence.quiet(now) {
 				delete(part.gates, id)
 				gone = append(gone, g)
 			}
@@ -146,7 +159,7 @@ func (c *callers) sweep(now int64, nowMs int64) (gone []*gate) {
 	for id, budgets := range c.spent {
 		over := true
 		for _, m := range budgets {
-			over = over && (m == nil || nowMs >= m.endsMs.Load() || m.spent.Load() <= 0)
+			over = over && (m == nil || now.UnixMilli() >= m.endsMs.Load() || m.spent.Load() <= 0)
 		}
 		if over {
 			delete(c.spent, id)

@@ -148,7 +148,7 @@ func (l *Limiter) caller(limited map[string]route.Limits, of *callers, id string
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	g := of.open(id, l.plan.Load(), int64(time.Since(l.born)))
+	g := of.open(id, l.plan.Load())
 	l.wake()
 	return g
 }
@@ -181,7 +181,6 @@ type Rates struct{ Requests, Tokens, Input, Output Rate }
 // Rates are for callers to go by.
 func (l *Limiter) Rates(caller Caller) (r Rates) {
 	plan := l.plan.Load()
-	now := time.Since(l.born)
 	nowMs := time.Now().UnixMilli()
 	for _, g := range [...]*gate{l.known(plan.keys, l.keys, caller.Key), l.known(plan.teams, l.teams, caller.Team), plan.all} {
 		if g == nil {
@@ -193,7 +192,7 @@ func (l *Limiter) Rates(caller Caller) (r Rates) {
 			}
 		}
 		if g.presence != nil {
-			g.presence.drop(int64(now))
+			g.presence.drop()
 		}
 	}
 	return r
@@ -270,7 +269,7 @@ func (p *Permit) take() (*Permit, *fault.Fault) {
 		}
 		f := p.strictest(now)
 		p.l.wake()
-		p.free(now)
+		p.free()
 		return nil, f
 	}
 	if hungry {
@@ -320,7 +319,7 @@ func (p *Permit) Settle(used outcome.Usage, costNano uint64) {
 		g.give(&back)
 	}
 	p.l.queue.poke()
-	p.free(int64(time.Since(p.l.born)))
+	p.free()
 }
 
 // paid lets the price of a token follow what is paid; of two at once one may be lost.
@@ -333,11 +332,11 @@ func (l *Limiter) paid(perToken int64) {
 	}
 }
 
-func (p *Permit) free(now int64) {
+func (p *Permit) free() {
 	l := p.l
 	for _, g := range p.gates[:p.n] {
 		if g.presence != nil {
-			g.presence.drop(now)
+			g.presence.drop()
 		}
 	}
 	*p = Permit{}

@@ -374,38 +374,3 @@ func TestTheSourceIsAskedSeldom(t *testing.T) {
 		}
 	})
 }
-
-// BenchmarkEnterSettle is both gates of a request, taken and settled, with a source that answers and with one that hangs.
-func BenchmarkEnterSettle(b *testing.B) {
-	for _, hangs := range []bool{false, true} {
-		b.Run(fmt.Sprint("hanging ", hangs), func(b *testing.B) {
-			s := &source{Source: limit.NewMemory(time.Now)}
-			s.hanging.Store(hangs)
-			l := limit.New(limit.Config{Node: "a"}, limit.Deps{Source: s})
-			every := &tablev1.Limits{
-				MaxConcurrentRequests: 1_000_000, RequestsPerMinute: 4_000_000_000, TokensPerMinute: 100_000_000_000, NanodollarsPerDay: 1 << 52, Mode: "open",
-			}
-			table := tableWith(b, 1, 1, every, func(c *tablev1.Config) {
-				c.Limits, c.Providers[0].LimitsPerKey = every, every
-				c.Auth = &tablev1.Auth{Callers: []*tablev1.Caller{{Id: "alice", Limits: every}}, Teams: []*tablev1.Team{{Id: "red", Limits: every}}}
-			})
-			l.Apply(table, table.NodesLive())
-			ctx, cancel := context.WithCancel(b.Context())
-			done := make(chan struct{})
-			go func() { defer close(done); l.Run(ctx) }()
-			defer func() { cancel(); <-done }()
-			target, ask := table.Target(0), &route.Ask{PromptTokens: 10, ExpectTokens: 10}
-			b.ReportAllocs()
-			b.RunParallel(func(pb *testing.PB) {
-				for pb.Next() {
-					global, _ := l.Admit(limit.Caller{Key: "alice", Team: "red"}, ask)
-					permit, f := l.Enter(target, "k1", ask)
-					if f == nil {
-						permit.Settle(outcome.Usage{Input: 10, Output: 10}, 30_000)
-					}
-					global.Settle(outcome.Usage{}, 0)
-				}
-			})
-		})
-	}
-}

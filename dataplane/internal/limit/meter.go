@@ -14,8 +14,8 @@ import (
 // Invariant: what take lets in is never more than the allowance at that moment; a smaller allowance ends nobody's request.
 type slotMeter struct {
 	key       string
+	inUse     *atomic.Int64
 	allowance atomic.Int64
-	inUse     atomic.Int64
 	// ends is when the lease that the allowance is from is over, and fallback what holds from then on: a goroutine that comes late, or a
 	// process that was stopped, must not let in what others may. Both are counted from born, in nanoseconds.
 	ends, fallback atomic.Int64
@@ -242,7 +242,7 @@ func (m *slotMeter) leave() (a Ask, ok bool) {
 // Invariant: stock is what was drawn from the source and not yet used; below zero it is a debt.
 type unitMeter struct {
 	key   string
-	stock atomic.Int64
+	stock *atomic.Int64
 	// until is when the source expects to have units again, in Unix milliseconds.
 	until atomic.Int64
 	// left is what no node had drawn when the source was last asked, which was at told, in Unix seconds.
@@ -275,14 +275,14 @@ func (m *unitMeter) adjust(limit, nodes int64, mode route.LimitMode) {
 	m.limit, m.share, m.mode = limit, max(limit/max(nodes, 1), 1), mode
 	m.block = max(m.share/blockShare, 1)
 	m.low.Store(max(m.block/4, 1))
-	if fresh && mode != route.Strict {
-		// Requests may be here before the source has answered for the first time.
-		m.unregistered = m.block
-		m.stock.Store(m.block)
-	}
 	m.left.Store(min(m.left.Load(), limit))
 	if fresh {
-		m.left.Store(limit - m.stock.Load())
+		m.unregistered = 0
+		if mode != route.Strict {
+			m.unregistered = m.block // requests may be here before the source has answered for the first time
+		}
+		m.stock.Store(m.unregistered)
+		m.left.Store(limit - m.unregistered)
 	}
 }
 

@@ -81,7 +81,7 @@ func (l *Limiter) sweep(now time.Time, asks []Ask) []Ask {
 	}
 	l.swept = now
 	for _, c := range [...]*callers{l.keys, l.teams} {
-		for _, g := range c.sweep(int64(now.Sub(l.born)), now.UnixMilli()) {
+		for _, g := range c.sweep(now) {
 			g.each(func(m meter) {
 				if a, ok := m.leave(); ok {
 					asks = append(asks, a)
