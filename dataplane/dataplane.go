@@ -359,7 +359,7 @@ func (n *node) tableChanged(config bool) {
 func (n *node) circuitChanged(c vitals.Change) {
 	n.ledger.Circuit(outcome.Target{Provider: c.Provider, Model: c.Model}, uint8(c.Reason.To))
 	n.circuits.With(c.Provider, c.Model, strings.ToLower(c.Reason.To.String())).Add(1)
-	n.reporter.Urgent()
+	n.reporter.Tripped()
 	n.reporter.Suspect(&tablev1.Suspect{Provider: c.Provider, Model: c.Model, State: tablev1.State(c.Reason.To), AtUnixMs: c.AtMs})
 	n.deps.Log.Info("circuit of this node", "provider", c.Provider, "model", c.Model,
 		"from", c.Reason.From.String(), "to", c.Reason.To.String(), "reason", c.Reason.String())

@@ -32,9 +32,9 @@ func (t *try) end(f *fault.Fault) {
 	o.Fault, o.FirstToken, o.Duration, o.Ended, o.Overdue = *f, first, now.Sub(t.began), now, t.vital.Late()
 	o.Usage = t.usage(&progress)
 	o.CostNano = t.place.target.Price.Cost(o.Usage.Input, o.Usage.Output, o.Usage.CacheRead, o.Usage.CacheWrite)
+	x.h.deps.Ledger.Observe(o) // before the circuit may open, so that the word of it brings the failure along
 	t.vital.End(f, int(o.Usage.Output), t.spokeFor(f))
 	t.permit.Settle(o.Usage, o.CostNano)
-	x.h.deps.Ledger.Observe(o)
 	if f.Kind.Hard() || f.Kind == fault.Unauthorized || o.Probe {
 		x.h.deps.Urgent()
 	}

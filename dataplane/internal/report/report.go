@@ -45,18 +45,19 @@ type Deps struct {
 	Log       *slog.Logger
 }
 
-// The rhythm. Ordinary batches are spread so that nodes do not speak in step; urgent ones wait just long enough to carry what fails together.
+// The rhythm. Ordinary batches are spread so that nodes do not speak in step. The first failure goes at once; those that follow it wait just long
+// enough to go together, but for the one that opens a circuit.
 const (
 	batchEvery     = 50 * time.Millisecond
 	batchSpread    = 50 * time.Millisecond
-	urgentAfter    = 5 * time.Millisecond
+	urgentEvery    = 5 * time.Millisecond
 	heartbeatEvery = time.Second
 	// wholeEvery is how often all counters are sent and not only what changed, because batches may be lost.
 	wholeEvery  = time.Second
 	suspectsMax = 64
 )
 
-// Reporter collects and sends. Record, Urgent, Suspect and Beat may be called from any goroutine and never wait.
+// Reporter collects and sends. Record, Urgent, Tripped, Suspect and Beat may be called from any goroutine and never wait.
 type Reporter struct {
 	config Config
 	deps   Deps
@@ -67,14 +68,16 @@ type Reporter struct {
 	pending int               // guarded by mu
 
 	urgent   chan struct{}
+	tripped  chan struct{}
 	beat     chan struct{}
 	suspects chan *tablev1.Suspect
 
 	dropped, unsent, sent, lost atomic.Uint64
 
 	// The rest belongs to Run.
-	seq   uint64
-	whole time.Time // when all counters were last sent
+	seq     uint64
+	whole   time.Time // when all counters were last sent
+	hurried time.Time // when an urgent batch was last sent
 }
 
 // New makes a Reporter; Run makes it speak.
@@ -87,7 +90,7 @@ func New(config Config, deps Deps) *Reporter {
 	}
 	return &Reporter{
 		config: config, deps: deps,
-		urgent: make(chan struct{}, 1), beat: make(chan struct{}, 1), suspects: make(chan *tablev1.Suspect, suspectsMax),
+		urgent: make(chan struct{}, 1), tripped: make(chan struct{}, 1), beat: make(chan struct{}, 1), suspects: make(chan *tablev1.Suspect, suspectsMax),
 	}
 }
 
@@ -119,8 +122,11 @@ func (r *Reporter) unroll() {
 	}
 }
 
-// Urgent asks for a batch at once: a hard failure, or a circuit that changed.
+// Urgent asks for a batch within 5 ms: a hard failure, a probe's answer.
 func (r *Reporter) Urgent() { poke(r.urgent) }
+
+// Tripped asks for a batch at once: a circuit of this node changed.
+func (r *Reporter) Tripped() { poke(r.tripped) }
 
 // Beat asks for a heartbeat at once: a table was applied or refused.
 func (r *Reporter) Beat() { poke(r.beat) }
@@ -170,10 +176,11 @@ func (r *Reporter) Run(ctx context.Context) {
 			r.batch(false)
 			batch.Reset(spread())
 		case <-r.urgent:
-			if !sleep(ctx, urgentAfter) {
-				continue
-			}
-			r.batch(true)
+			r.gather(ctx)
+			r.hurry()
+			batch.Reset(spread())
+		case <-r.tripped:
+			r.hurry()
 			batch.Reset(spread())
 		case s := <-r.suspects:
 			r.send("suspicion", func() error { return r.deps.Bus.SendSuspect(s) })
@@ -187,15 +194,31 @@ func (r *Reporter) Run(ctx context.Context) {
 
 func spread() time.Duration { return batchEvery + rand.N(batchSpread) }
 
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
+// gather waits until the next urgent batch may go, or must because a circuit has changed or the end has come.
+func (r *Reporter) gather(ctx context.Context) {
+	wait := urgentEvery - time.Since(r.hurried)
+	if wait <= 0 {
+		return
+	}
+	t := time.NewTimer(wait)
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
-		return false
+	case <-r.tripped:
 	case <-t.C:
-		return true
 	}
+}
+
+// hurry sends an urgent batch, which answers all who have asked for one until now.
+func (r *Reporter) hurry() {
+	for _, asked := range []chan struct{}{r.urgent, r.tripped} {
+		select {
+		case <-asked:
+		default:
+		}
+	}
+	r.batch(true)
+	r.hurried = time.Now()
 }
 
 func (r *Reporter) heartbeat() {

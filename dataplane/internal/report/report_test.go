@@ -118,11 +118,29 @@ func TestUrgentBatchesLeaveAtOnceAndTogether(t *testing.T) {
 		}
 		time.Sleep(10 * time.Millisecond)
 		got := w.sent()
-		if len(got) == 0 || !got[0].GetUrgent() || w.at[0].Sub(began) > 6*time.Millisecond {
-			t.Fatalf("%d batches, the first after %v", len(got), w.at[0].Sub(began))
+		if len(got) != 2 || w.at[0].Sub(began) > 0 || w.at[1].Sub(began) > urgentEvery || !got[1].GetUrgent() {
+			t.Fatalf("%d batches at %v after %v", len(got), w.at, began)
 		}
-		if got[0].GetTargets()[0].GetFaults()[fault.ServerError] != 5 {
-			t.Errorf("%v", got[0])
+		if first, rest := got[0].GetTargets()[0].GetFaults(), got[1].GetTargets()[0].GetFaults(); first[fault.ServerError] != 1 || rest[fault.ServerError] != 5 {
+			t.Errorf("%v, then %v", first, rest)
+		}
+	})
+}
+
+// What opens a circuit is told without waiting for what else may fail.
+func TestACircuitIsToldAtOnce(t *testing.T) {
+	with(t, func(r *Reporter, l *outcome.Ledger, w *wire) {
+		attempt(l, fault.ServerError)
+		r.Urgent()
+		synctest.Wait()
+		began := time.Now()
+		attempt(l, fault.ServerError)
+		r.Urgent()
+		synctest.Wait() // it gathers now
+		r.Tripped()
+		synctest.Wait()
+		if got := w.sent(); len(got) != 2 || time.Since(began) > 0 || got[1].GetTargets()[0].GetFaults()[fault.ServerError] != 2 {
+			t.Errorf("%v", got)
 		}
 	})
 }
