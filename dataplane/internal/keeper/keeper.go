@@ -72,7 +72,7 @@ type Keeper[W any] struct {
 	current atomic.Pointer[Snapshot[W]]
 	ready   chan struct{}
 	fetch   chan struct{} // asks Run to fetch the configuration
-	save    chan struct{} // asks Run to write the copy
+	save    chan struct{} // asks Run to write the copy soon
 
 	mu     sync.Mutex // protects below
 	base   *route.Table
@@ -239,9 +239,24 @@ func (k *Keeper[W]) TakeHealth(h *tablev1.Health) {
 	if k.base == nil {
 		return
 	}
-	k.base = k.base.WithHealth(h)
+	before := k.base
+	k.base = before.WithHealth(h)
 	k.show(now)
 	k.deps.Changed(false)
+	k.narrate(before, k.base)
+}
+
+// narrate tells whoever debugs which targets stand otherwise from now on.
+func (k *Keeper[W]) narrate(before, after *route.Table) {
+	if !k.deps.Log.Enabled(context.Background(), slog.LevelDebug) {
+		return
+	}
+	for i, target := range after.Targets() {
+		if from, to := before.Health(i).State, after.Health(i).State; from != to {
+			k.deps.Log.Debug("circuit in the table", "provider", target.ProviderID, "model", target.Model, "from", from.String(), "to", to.String(),
+				"health_seq", after.Revision().Health)
+		}
+	}
 }
 
 // standOut hears whether this node is an outlier. The caller holds the lock.
@@ -273,7 +288,8 @@ func (k *Keeper[W]) show(now time.Time) {
 // The rhythm of Run.
 const (
 	ageEvery     = 250 * time.Millisecond
-	sharesEvery  = time.Second // how often what of health is kept is looked at
+	saveAfter    = 100 * time.Millisecond // how late the copy on disk may be: the control plane waits for the ACK, and a burst of writes needs one copy
+	sharesEvery  = time.Second            // how often what of health is kept is looked at
 	fetchTimeout = 2 * time.Second
 	fetchWaitMin = 100 * time.Millisecond
 	fetchWaitMax = 2 * time.Second
@@ -320,7 +336,7 @@ func (k *Keeper[W]) Run(ctx context.Context) error {
 	ages := time.NewTicker(ageEvery)
 	defer ages.Stop()
 	wait, shares := fetchWaitMin, k.deps.Now()
-	var again <-chan time.Time
+	var again, due <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -334,6 +350,11 @@ func (k *Keeper[W]) Run(ctx context.Context) error {
 				k.storeShares()
 			}
 		case <-k.save:
+			if due == nil {
+				due = time.After(saveAfter)
+			}
+		case <-due:
+			due = nil
 			k.store()
 		case <-k.fetch:
 			again, wait = k.fetchOnce(ctx, wait)
