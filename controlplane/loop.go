@@ -22,7 +22,10 @@ import (
 const (
 	tickInterval = 25 * time.Millisecond
 	stepInterval = 100 * time.Millisecond
-	coalesce     = 2 * time.Millisecond
+	// stepPauseMax bounds how long news waits for other news.
+	stepPauseMax = 2 * time.Millisecond
+	// shiftAtLeast lies between weights that are told: every failure shifts some, and every node has to work on every table.
+	shiftAtLeast = 20 * time.Millisecond
 	saveInterval = 10 * time.Second
 	// saveAtLeast lies between two savings however often circuits change.
 	saveAtLeast = 50 * time.Millisecond
@@ -103,11 +106,12 @@ type loop struct {
 	// stale that the next show must not.
 	stepped, spoken, shown, saved time.Time
 	urgent, stale                 bool
-	// unsaid says that the last health did not reach the bus, unsaved that the last change of a circuit, at changedMs, is not on disk.
-	unsaid, unsaved bool
-	changedMs       int64
-	// showPause keeps showing, which costs more with more nodes, to a fifth of the loop's time.
-	showPause time.Duration
+	// shifted says that there are weights to tell, unsaid that the last health did not reach the bus, unsaved that the last change of a circuit, at changedMs, is not on disk.
+	shifted, unsaid, unsaved bool
+	changedMs                int64
+	// stepPause and showPause keep urgent steps, which cost more with more targets, and showing, which costs more with more nodes, to a fifth of
+	// the loop's time each.
+	stepPause, showPause time.Duration
 	// warmAt is when this replica may claim the lead: at once after it has followed a leader, whose circuits it then has.
 	warmAt time.Time
 }
@@ -125,7 +129,7 @@ func (l *loop) run(ctx context.Context) {
 		case b := <-l.inbox.batches:
 			l.usage.observe(b)
 			l.tail.observe(b)
-			l.urgent = l.fleet.Observe(time.Now(), b) || l.urgent
+			l.urgent = l.fleet.Observe(time.Now(), b) && l.led || l.urgent // who follows hears the leader's verdict
 		case beat := <-l.inbox.beats:
 			l.heard(time.Now(), beat)
 		case h := <-l.inbox.leads:
@@ -151,9 +155,9 @@ func (l *loop) run(ctx context.Context) {
 // hurry steps if that is urgent, and shows if what is shown is stale: at once if the last time is long enough ago, else as soon as
 // it is.
 func (l *loop) hurry(now time.Time, soon *time.Timer) {
-	wait := max(coalesce, l.showPause) - now.Sub(l.shown)
+	wait := max(stepPauseMax, l.showPause) - now.Sub(l.shown)
 	if l.urgent {
-		wait = coalesce - now.Sub(l.stepped)
+		wait = l.stepPause - now.Sub(l.stepped)
 	}
 	switch {
 	case wait > 0:
@@ -193,24 +197,26 @@ func (l *loop) save(now time.Time) {
 	}
 }
 
-// remember saves soon after a circuit has changed, so that not even the death of every replica forgets it.
-func (l *loop) remember(now time.Time, changes []*tablev1.Transition) {
-	if len(changes) > 0 && changes[len(changes)-1].GetAtUnixMs() > l.changedMs {
+// remember saves soon after a circuit has changed, so that not even the death of every replica forgets it. It reports that there is such news.
+func (l *loop) remember(now time.Time, changes []*tablev1.Transition) (news bool) {
+	news = len(changes) > 0 && changes[len(changes)-1].GetAtUnixMs() > l.changedMs
+	if news {
 		l.changedMs = changes[len(changes)-1].GetAtUnixMs()
 		l.unsaved = true
 	}
 	if l.unsaved && now.Sub(l.saved) >= saveAtLeast {
 		l.save(now)
 	}
+	return news
 }
 
 // due says whether the time of a step has come, counted from the last; ticks come a little early or late.
 func (l *loop) due(now, last time.Time) bool { return now.Sub(last) >= stepInterval-tickInterval/2 }
 
-// mustSpeak says whether nodes are to hear of health even if nothing has changed: it is their sign of life, and what the bus lost when it
-// was down is said again as soon as it is up.
+// mustSpeak says whether nodes are to hear of health even if no state has changed: it is their sign of life, weights may have shifted, and what
+// the bus lost when it was down is said again as soon as it is up.
 func (l *loop) mustSpeak(now time.Time) bool {
-	return l.led && (l.due(now, l.spoken) || l.unsaid && l.bus.Connected())
+	return l.led && (l.due(now, l.spoken) || l.shifted && now.Sub(l.spoken) >= shiftAtLeast || l.unsaid && l.bus.Connected())
 }
 
 // changeLead acts on a change of who leads. A new leader repeats the Config, which the one before may not have lived to publish.
@@ -236,8 +242,9 @@ func (l *loop) step(now time.Time) {
 		l.changes.With(t.GetProvider(), t.GetModel(), stateName(t.GetTo())).Add(1)
 	}
 	l.remember(now, l.decision.Transitions)
+	l.shifted = l.shifted || l.decision.Shifted
 	if l.led && l.decision.Changed || l.mustSpeak(now) {
-		l.spoken = now
+		l.spoken, l.shifted = now, false
 		l.seq++
 		span := l.stepSpan(now)
 		l.unsaid = !l.push(span, "health", func() error { return l.bus.PublishHealth(l.health(now)) })
@@ -251,7 +258,9 @@ func (l *loop) step(now time.Time) {
 	if now.Sub(l.shown) >= l.showPause {
 		l.show(now)
 	}
-	l.steps.Observe(time.Since(now))
+	took := time.Since(now)
+	l.stepPause = min(4*took, stepPauseMax)
+	l.steps.Observe(took)
 }
 
 // tellInterval is how often a leader tells the other regions how this one is, and tellAtLeast lies between two tellings whatever happens.
@@ -314,7 +323,7 @@ func (l *loop) hear(now time.Time, h *tablev1.Header) bool {
 func (l *loop) follow(now time.Time, h *tablev1.Health) {
 	if l.hear(now, h.GetHeader()) {
 		l.fleet.Follow(now, h)
-		l.remember(now, h.GetTransitions())
+		l.urgent = l.remember(now, h.GetTransitions()) || l.urgent
 		l.seq = h.GetHeader().GetHealthSeq()
 		l.warmAt = now
 	}

@@ -84,8 +84,10 @@ type Decision struct {
 	Health *tablev1.Health
 	// Transitions are the changes of this Step alone; the caller must not change them.
 	Transitions []*tablev1.Transition
-	// Changed says that nodes should hear of it now rather than with the next heartbeat: a state, grant or outlier changed, or a weight by a lot.
+	// Changed says that nodes should hear of it now rather than with the next heartbeat: a state, a grant or an outlier changed.
 	Changed bool
+	// Shifted says that a weight changed by a lot: nodes should hear of it soon.
+	Shifted bool
 	// Tell says that the other regions should get a Digest now rather than within the second.
 	Tell bool
 }
@@ -125,9 +127,9 @@ func (f *Fleet) Step(now time.Time, leading bool) Decision {
 		f.guard(nowMS)
 		f.grant(nowMS)
 	}
-	changes, changed := f.show(nowMS)
+	changes, changed, shifted := f.show(nowMS)
 	f.tell = f.tell || len(changes) > 0
-	return Decision{Health: f.health(nowMS), Transitions: changes, Changed: changed, Tell: f.tell && leading && f.Abroad()}
+	return Decision{Health: f.health(nowMS), Transitions: changes, Changed: changed, Shifted: shifted, Tell: f.tell && leading && f.Abroad()}
 }
 
 // sweepEvery is how often that is done which needs no hurry.

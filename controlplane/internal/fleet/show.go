@@ -13,7 +13,7 @@ import (
 const transitionsShown = 16
 
 // show decides what nodes are told of every target, and lists what is different from what whoever leads told them before.
-func (f *Fleet) show(nowMS int64) (changes []*tablev1.Transition, changed bool) {
+func (f *Fleet) show(nowMS int64) (changes []*tablev1.Transition, changed, shifted bool) {
 	for _, u := range f.order {
 		s := f.view(u, nowMS)
 		was := u.shown
@@ -22,7 +22,8 @@ func (f *Fleet) show(nowMS int64) (changes []*tablev1.Transition, changed bool) 
 			s.sinceMS = nowMS
 		}
 		u.shown = s
-		changed = changed || !was.told || s.state != u.said || s.lease != was.lease || apart(s.weight, was.weight)
+		changed = changed || !was.told || s.state != u.said || s.lease != was.lease
+		shifted = shifted || apart(s.weight, was.weight)
 		if !f.leading {
 			continue
 		}
@@ -38,16 +39,16 @@ func (f *Fleet) show(nowMS int64) (changes []*tablev1.Transition, changed bool) 
 		u.said = s.state
 	}
 	f.remember(changes...)
-	return changes, changed
+	return changes, changed, shifted
 }
+
+// apart reports that two weights differ by more than a fifth.
+func apart(a, b uint32) bool { return 5*max(a, b) > 6*min(a, b) }
 
 // modelsChanged reports that a model of the provider is not as it was last said to be.
 func (u *unit) modelsChanged() bool {
 	return slices.ContainsFunc(u.models, func(m *unit) bool { return m.machine.State() != m.said })
 }
-
-// apart reports that two weights differ by more than a fifth.
-func apart(a, b uint32) bool { return 5*max(a, b) > 6*min(a, b) }
 
 // example is the trace of a request that failed, for changes to the worse.
 func (u *unit) example(to circuit.State) trace {

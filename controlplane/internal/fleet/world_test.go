@@ -275,7 +275,7 @@ func (r *replica) step() bool {
 	if r.w.observe.decided != nil {
 		r.w.observe.decided(r, d)
 	}
-	if leading && (d.Changed || took || r.w.nowMS-r.sentMS >= 100) {
+	if leading && (d.Changed || d.Shifted || took || r.w.nowMS-r.sentMS >= 100) {
 		r.publish(d.Health)
 	}
 	if leading && (took || r.fleet.Abroad() && (d.Tell || r.w.nowMS-r.digestMS >= 1000)) {
