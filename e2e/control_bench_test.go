@@ -254,7 +254,7 @@ func (c *thousand) absorbed(b *testing.B, house *House) {
 		}
 		var taken uint64
 		for line := range strings.Lines(page) {
-			if strings.HasPrefix(line, "aimux_bus_messages_total{") && strings.Contains(line, `kind="outcomes"`) && (strings.Contains(line, `fate="received"`) || strings.Contains(line, "overflowed")) {
+			if strings.HasPrefix(line, "aimux_bus_messages_total{") && strings.Contains(line, `kind="outcomes"`) && (strings.Contains(line, `result="received"`) || strings.Contains(line, "overflowed")) {
 				n, _ := strconv.ParseFloat(strings.TrimSpace(line[strings.LastIndexByte(line, ' '):]), 64)
 				taken += uint64(n)
 				if n > 0 && strings.Contains(line, "overflowed") {
