@@ -163,7 +163,7 @@ func (a *Analyzer) responseFormat() {
 			kind = a.enum(responseFormats, "must be text, json_object or json_schema")
 		case "json_schema":
 			schema = true
-			a.jsonSchema()
+			a.named((*Analyzer).jsonSchema)
 		default:
 			a.value()
 		}
@@ -185,30 +185,36 @@ func (a *Analyzer) responseFormat() {
 	}
 }
 
-func (a *Analyzer) jsonSchema() {
+// named reads an object that must have a name; other reads the member of any other key.
+func (a *Analyzer) named(other func(a *Analyzer, key []byte)) {
 	a.peek()
-	start := a.at
-	named := false
+	start, named := a.at, false
 	for o := a.record("must be an object"); a.member(&o); {
-		switch string(o.key) {
-		case "name":
+		if string(o.key) == "name" {
 			a.name()
 			named = true
-		case "schema":
-			if a.peek() != '{' {
-				a.unexpected("must be an object")
-			}
-			a.counted()
-		case "strict":
-			a.boolean()
-		case "description":
-			a.optionalString()
-		default:
-			a.value()
+			continue
 		}
+		other(a, o.key)
 	}
 	if !a.failed() && !named {
 		a.lack(start, "name", "is required")
+	}
+}
+
+func (a *Analyzer) jsonSchema(key []byte) {
+	switch string(key) {
+	case "schema":
+		if a.peek() != '{' {
+			a.unexpected("must be an object")
+		}
+		a.counted()
+	case "strict":
+		a.boolean()
+	case "description":
+		a.optionalString()
+	default:
+		a.value()
 	}
 }
 
@@ -227,7 +233,7 @@ func (a *Analyzer) openAITool() {
 			a.function()
 		case "custom":
 			custom = true
-			a.customTool()
+			a.named((*Analyzer).customTool)
 		default:
 			a.value()
 		}
@@ -254,52 +260,30 @@ func (a *Analyzer) openAITool() {
 
 // function reads the declaration of a function.
 func (a *Analyzer) function() {
-	a.peek()
-	start := a.at
-	named := false
-	for o := a.record("must be an object"); a.member(&o); {
-		switch string(o.key) {
-		case "name":
-			a.name()
-			named = true
-		case "description":
-			a.optionalString()
-		case "parameters":
-			a.anyObject()
-		case "strict":
-			a.boolean()
-		default:
-			a.value()
-		}
-	}
-	if a.failed() {
-		return
-	}
-	if !named {
-		a.lack(start, "name", "is required")
-	}
+	a.named((*Analyzer).functionMember)
 	a.facts.clientTools++
 }
 
-// customTool reads the declaration of a tool whose input is text.
-func (a *Analyzer) customTool() {
-	a.peek()
-	start := a.at
-	named := false
-	for o := a.record("must be an object"); a.member(&o); {
-		switch string(o.key) {
-		case "name":
-			a.name()
-			named = true
-		case "format":
-			a.toolFormat()
-		default:
-			a.value()
-		}
+func (a *Analyzer) functionMember(key []byte) {
+	switch string(key) {
+	case "description":
+		a.optionalString()
+	case "parameters":
+		a.anyObject()
+	case "strict":
+		a.boolean()
+	default:
+		a.value()
 	}
-	if !a.failed() && !named {
-		a.lack(start, "name", "is required")
+}
+
+// customTool reads a member of the declaration of a tool whose input is text.
+func (a *Analyzer) customTool(key []byte) {
+	if string(key) == "format" {
+		a.toolFormat()
+		return
 	}
+	a.value()
 }
 
 func (a *Analyzer) toolFormat() {

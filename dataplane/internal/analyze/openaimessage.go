@@ -38,7 +38,7 @@ func (a *Analyzer) openAIMessage() {
 		case "function_call":
 			if !a.null() {
 				m.calls++
-				a.calledFunction()
+				a.named((*Analyzer).calledFunction)
 			}
 		case "name":
 			_, m.named = a.optionalString()
@@ -256,7 +256,7 @@ func (a *Analyzer) toolCall() {
 			a.enum(toolKinds, "must be function or custom")
 		case "function":
 			called = true
-			a.calledFunction()
+			a.named((*Analyzer).calledFunction)
 		case "custom":
 			called = true
 			a.counted()
@@ -274,25 +274,13 @@ func (a *Analyzer) toolCall() {
 	}
 }
 
-// calledFunction reads the name and the arguments of a call. The arguments are a string, not looked into.
-func (a *Analyzer) calledFunction() {
-	a.peek()
-	start := a.at
-	named := false
-	for o := a.record("must be an object"); a.member(&o); {
-		switch string(o.key) {
-		case "name":
-			a.name()
-			named = true
-		case "arguments":
-			if t, given := a.optionalString(); given && !a.failed() {
-				a.count(t)
-			}
-		default:
-			a.value()
-		}
+// calledFunction reads a member of a call beside the name. The arguments are a string, not looked into.
+func (a *Analyzer) calledFunction(key []byte) {
+	if string(key) != "arguments" {
+		a.value()
+		return
 	}
-	if !a.failed() && !named {
-		a.lack(start, "name", "is required")
+	if t, given := a.optionalString(); given && !a.failed() {
+		a.count(t)
 	}
 }
