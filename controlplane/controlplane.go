@@ -43,6 +43,7 @@ import (
 	tablev1 "github.com/aimux/aimux/proto/gen/aimux/table/v1"
 	"github.com/aimux/aimux/shared/bus"
 	"github.com/aimux/aimux/shared/certs"
+	"github.com/aimux/aimux/shared/clock"
 	"github.com/aimux/aimux/shared/identity"
 	"github.com/aimux/aimux/shared/issuer"
 	"github.com/aimux/aimux/shared/keyfile"
@@ -201,7 +202,7 @@ func build(ctx context.Context, cfg Config, deps Deps) (*replica, error) {
 	r.loop = &loop{
 		tracer:  r.tracer,
 		cluster: cfg.Cluster, region: cfg.Region, bus: deps.Bus, log: deps.Log, inbox: newInbox(), board: r.board, troubles: trouble, snapshots: r.memory.queue,
-		fleet: fleet.New(fleet.Config{Region: cfg.Region}, now), lead: lead.New(lead.Config{Replica: cfg.ID, Jitter: mathrand.Float64()}, now),
+		clock: clock.Begin(now), fleet: fleet.New(fleet.Config{Region: cfg.Region}, now), lead: lead.New(lead.Config{Replica: cfg.ID, Jitter: mathrand.Float64()}, now),
 		roster: newRoster(), usage: newUsage(), tail: newTail(fmt.Sprintf("%s/%d", cfg.ID, now.UnixMilli())), saved: now, warmAt: now.Add(coldWait),
 	}
 	r.herald = &herald{cluster: cfg.Cluster, board: r.board, notifier: notify.New(notify.Deps{Version: cfg.Version, Log: deps.Log})}
@@ -288,7 +289,7 @@ func (r *replica) run(ctx context.Context) error {
 	stopConfig := r.ready(ctx)
 	all.Wait()
 	stopConfig()
-	r.memory.keep(r.loop.fleet.Snapshot(time.Now()))
+	r.memory.keep(r.loop.fleet.Snapshot(r.loop.clock.At(time.Now())))
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	r.tracer.Close(last)

@@ -20,6 +20,10 @@ import (
 // savesMax is how often a change is repeated on a newer document, when others save at the same time.
 const savesMax = 16
 
+// overridesKept is how long an override that has ended stays in the document: longer than the clocks of replicas may be apart, or who writes with a
+// clock that is ahead would end what is in force.
+const overridesKept = 24 * time.Hour
+
 // errNothing ends a change that turned out to change nothing.
 var errNothing = errors.New("nothing to change")
 
@@ -112,7 +116,7 @@ func (k *keeper) edit(current store.Snapshot, by admin.Author, change func(*admi
 	}
 	now := time.Now()
 	maps.DeleteFunc(doc.GetOverrides(), func(_ string, o *tablev1.Override) bool {
-		return o.GetExpiresUnixMs() != 0 && o.GetExpiresUnixMs() < now.UnixMilli()
+		return o.GetExpiresUnixMs() != 0 && o.GetExpiresUnixMs() < now.Add(-overridesKept).UnixMilli()
 	})
 	doc.Catalog, doc.Writer, doc.SavedUnixMs = sealed, k.id, now.UnixMilli()
 	if err := enter(doc, before, by, k.id, current.Revision, k.archived(), now); err != nil {

@@ -16,6 +16,7 @@ import (
 	adminv1 "github.com/aimux/aimux/proto/gen/aimux/admin/v1"
 	outcomev1 "github.com/aimux/aimux/proto/gen/aimux/outcome/v1"
 	tablev1 "github.com/aimux/aimux/proto/gen/aimux/table/v1"
+	"github.com/aimux/aimux/shared/clock"
 	"github.com/aimux/aimux/shared/telemetry"
 )
 
@@ -88,6 +89,7 @@ type loop struct {
 	// published counts the messages that went out, by kind; read by metrics.
 	healthsOut, configsOut, digestsOut atomic.Uint64
 
+	clock  clock.Steady // the fleet's time
 	fleet  *fleet.Fleet
 	lead   *lead.Lead
 	roster *roster
@@ -129,7 +131,7 @@ func (l *loop) run(ctx context.Context) {
 		case b := <-l.inbox.batches:
 			l.usage.observe(b)
 			l.tail.observe(b)
-			l.urgent = l.fleet.Observe(time.Now(), b) && l.led || l.urgent // who follows hears the leader's verdict
+			l.urgent = l.fleet.Observe(l.clock.At(time.Now()), b) && l.led || l.urgent // who follows hears the leader's verdict
 		case beat := <-l.inbox.beats:
 			l.heard(time.Now(), beat)
 		case h := <-l.inbox.leads:
@@ -137,7 +139,7 @@ func (l *loop) run(ctx context.Context) {
 		case h := <-l.inbox.healths:
 			l.follow(time.Now(), h)
 		case d := <-l.inbox.digests:
-			l.urgent = l.fleet.HeardRegion(time.Now(), d) || l.urgent
+			l.urgent = l.fleet.HeardRegion(l.clock.At(time.Now()), d) || l.urgent
 		case a := <-l.inbox.catalogs:
 			l.adopt(time.Now(), a)
 		case ask := <-l.inbox.questions:
@@ -190,7 +192,7 @@ func (l *loop) tick(now time.Time) {
 // save hands the fleet's memory over to the disk. Where the disk is still busy with the last one, the next tick tries again.
 func (l *loop) save(now time.Time) {
 	select {
-	case l.snapshots <- l.fleet.Snapshot(now):
+	case l.snapshots <- l.fleet.Snapshot(l.clock.At(now)):
 		l.saved, l.unsaved = now, false
 	default:
 		l.unsaved = true
@@ -199,7 +201,7 @@ func (l *loop) save(now time.Time) {
 
 // remember saves soon after a circuit has changed, so that not even the death of every replica forgets it. It reports that there is such news.
 func (l *loop) remember(now time.Time, changes []*tablev1.Transition) (news bool) {
-	news = len(changes) > 0 && changes[len(changes)-1].GetAtUnixMs() > l.changedMs
+	news = len(changes) > 0 && changes[len(changes)-1].GetAtUnixMs() != l.changedMs
 	if news {
 		l.changedMs = changes[len(changes)-1].GetAtUnixMs()
 		l.unsaved = true
@@ -236,7 +238,8 @@ func (l *loop) changeLead(now time.Time) {
 // step judges, speaks if it leads and there is something to say, and shows the result.
 func (l *loop) step(now time.Time) {
 	l.urgent, l.stepped = false, now
-	l.decision = l.fleet.Step(now, l.led)
+	l.fleet.WallAhead(l.clock.Ahead(now))
+	l.decision = l.fleet.Step(l.clock.At(now), l.led)
 	for _, t := range l.decision.Transitions {
 		l.log.Info("health", "provider", t.GetProvider(), "model", t.GetModel(), "from", stateName(t.GetFrom()), "to", stateName(t.GetTo()), "reason", t.GetReason(), "trace_id", t.GetTraceId())
 		l.changes.With(t.GetProvider(), t.GetModel(), stateName(t.GetTo())).Add(1)
@@ -279,7 +282,7 @@ func (l *loop) tellRegions(now time.Time) {
 	}
 	l.hello, l.told = false, now
 	l.digests++
-	d := l.fleet.Digest(now)
+	d := l.fleet.Digest(l.clock.At(now))
 	d.Header = l.header(now)
 	d.Header.HealthSeq = l.digests
 	if l.publish("digest", l.bus.PublishDigest(d)) {
@@ -292,8 +295,9 @@ func (l *loop) adopt(now time.Time, a *asked) {
 	if a.revision <= l.asked.revision {
 		return
 	}
+	l.translate(now, a)
 	l.asked = *a
-	l.fleet.Asked(now, a.config)
+	l.fleet.Asked(l.clock.At(now), a.config)
 	l.roster.published(now, a.revision)
 	l.log.Info("catalog in force", "revision", a.revision, "providers", len(a.config.GetProviders()), "writer", a.document.GetWriter())
 	if l.led {
@@ -302,13 +306,33 @@ func (l *loop) adopt(now time.Time, a *asked) {
 	l.step(now)
 }
 
+// translate moves the ends of overrides to the fleet's time. What was written just now tells how far the writer's clock is off; of what was written before this
+// replica began, only the moment is known. What has not changed since keeps its end.
+func (l *loop) translate(now time.Time, a *asked) {
+	by := -l.clock.Ahead(now)
+	if l.asked.revision > 0 {
+		by = new(clock.Skew).Hear(l.clock.Ms(now), 0, a.document.GetSavedUnixMs())
+	}
+	before := map[string]*tablev1.Override{} // :: provider → its override, moved
+	for _, p := range l.asked.config.GetProviders() {
+		before[p.GetId()] = p.GetOverride()
+	}
+	a.config = clock.Config(a.config, by)
+	for _, p := range a.config.GetProviders() {
+		id := p.GetId()
+		if was := before[id]; was != nil && proto.Equal(a.document.GetOverrides()[id], l.asked.document.GetOverrides()[id]) {
+			p.Override = was
+		}
+	}
+}
+
 // heard takes a node's heartbeat; those who wait for nodes see at once what it changes.
 func (l *loop) heard(now time.Time, beat *tablev1.Heartbeat) {
 	if beat.GetRegion() == l.region { // every region has a leader and epochs of its own
 		l.lead.Outbid(now, beat.GetApplied().GetEpoch())
 		l.changeLead(now)
 	}
-	l.fleet.Heard(now, beat)
+	l.fleet.Heard(l.clock.At(now), beat)
 	l.stale = l.roster.heard(now, beat, l.spreads) || l.stale
 }
 
@@ -322,7 +346,7 @@ func (l *loop) hear(now time.Time, h *tablev1.Header) bool {
 // follow takes the circuits over from the leader.
 func (l *loop) follow(now time.Time, h *tablev1.Health) {
 	if l.hear(now, h.GetHeader()) {
-		l.fleet.Follow(now, h)
+		l.fleet.Follow(l.clock.At(now), h)
 		l.urgent = l.remember(now, h.GetTransitions()) || l.urgent
 		l.seq = h.GetHeader().GetHealthSeq()
 		l.warmAt = now
@@ -357,7 +381,7 @@ func (l *loop) publish(what string, err error) bool {
 
 func (l *loop) header(now time.Time) *tablev1.Header {
 	return &tablev1.Header{
-		Cluster: l.cluster, Epoch: l.lead.Epoch(), Leader: l.lead.Leader(), ConfigRevision: l.asked.revision, IssuedUnixMs: now.UnixMilli(),
+		Cluster: l.cluster, Epoch: l.lead.Epoch(), Leader: l.lead.Leader(), ConfigRevision: l.asked.revision, IssuedUnixMs: l.clock.Ms(now),
 	}
 }
 
@@ -395,8 +419,9 @@ func (l *loop) show(now time.Time) {
 	if !l.bus.Connected() {
 		lines = append(lines, "bus: not connected; nodes serve from their last table")
 	}
+	ahead := l.clock.Ahead(now)
 	l.board.show(&admin.View{
-		Revision: l.asked.revision, Document: l.asked.document, Config: l.config(now), Health: l.health(now), Transitions: l.fleet.Transitions(),
+		Revision: l.asked.revision, Document: l.asked.document, Config: l.config(now), Health: clock.Health(l.health(now), ahead), Transitions: l.fleet.Transitions(),
 		Nodes: l.roster.list(now, l.decision.Health), Convergence: l.roster.convergence(now), Usage: l.usage.list(),
 		Leading: l.led, Leader: l.lead.Leader(), Trouble: lines,
 	})
@@ -423,8 +448,8 @@ func (l *loop) ask(ctx context.Context, question func(now time.Time) string) (st
 func (l *loop) describe(ctx context.Context) (string, error) {
 	return l.ask(ctx, func(now time.Time) string {
 		return fmt.Sprintf("leading %v, epoch %d, leader %q, catalog %d, health %d\n"+
-			"over the limit: %d heartbeats of nodes, %d targets of usage; %d claims to the lead from the future\n\n%s",
+			"over the limit: %d heartbeats of nodes, %d targets of usage; %d claims to the lead beyond any epoch\n\n%s",
 			l.led, l.lead.Epoch(), l.lead.Leader(), l.asked.revision, l.seq,
-			l.roster.dropped, l.usage.dropped, l.lead.Rejected(), l.fleet.Describe(now))
+			l.roster.dropped, l.usage.dropped, l.lead.Rejected(), l.fleet.Describe(l.clock.At(now)))
 	})
 }

@@ -51,6 +51,7 @@ import (
 	"github.com/aimux/aimux/dataplane/internal/vitals"
 	"github.com/aimux/aimux/shared/bus"
 	"github.com/aimux/aimux/shared/certs"
+	"github.com/aimux/aimux/shared/clock"
 	"github.com/aimux/aimux/shared/outcome"
 	"github.com/aimux/aimux/shared/secret"
 	"github.com/aimux/aimux/shared/telemetry"
@@ -138,6 +139,7 @@ type node struct {
 	cfg      Config
 	deps     Deps
 	boot     time.Time
+	clock    clock.Steady
 	metrics  *telemetry.Metrics
 	circuits *telemetry.Counters
 	tracer   *telemetry.Tracer
@@ -173,20 +175,21 @@ func build(ctx context.Context, cfg Config, deps Deps, listener net.Listener) (*
 	if err != nil {
 		return nil, err
 	}
+	boot := time.Now()
 	n := &node{
-		cfg: cfg, deps: deps, boot: time.Now(), metrics: metrics, tracer: tracer, ledger: outcome.NewLedger(targetsMax),
+		cfg: cfg, deps: deps, boot: boot, clock: clock.Begin(boot), metrics: metrics, tracer: tracer, ledger: outcome.NewLedger(targetsMax),
 		scripted: &scripted{}, addr: listener.Addr().String(),
 	}
 	if err := n.newLimits(); err != nil {
 		return nil, err
 	}
 	n.reporter = report.New(report.Config{Node: cfg.ID, Boot: uint64(n.boot.UnixMilli())}, report.Deps{
-		Bus: n.reportBus(), Ledger: n.ledger, Heartbeat: n.heartbeat, Log: deps.Log,
+		Bus: n.reportBus(), Ledger: n.ledger, Heartbeat: n.heartbeat, Clock: n.clock, Log: deps.Log,
 	})
 	if n.usage, err = n.newUsage(); err != nil {
 		return nil, err
 	}
-	n.vitals = vitals.New(vitals.Deps{Node: cfg.ID, Changed: n.circuitChanged})
+	n.vitals = vitals.New(vitals.Deps{Node: cfg.ID, Changed: n.circuitChanged, Clock: n.clock})
 	resent := metrics.Counters("aimux_upstream_resent_total", "Requests sent again on a new connection, because the one kept for them was closed without a word.").With()
 	n.engine = upstream.New(upstream.Config{}, upstream.Deps{InProcess: n.scripted, ConnectTimeout: n.connectTimeout, Resent: func() { resent.Add(1) }})
 	n.plugin = plugin.New(plugin.Config{}, plugin.Deps{Log: deps.Log, Now: time.Now})
@@ -201,7 +204,8 @@ func build(ctx context.Context, cfg Config, deps Deps, listener net.Listener) (*
 		path = filepath.Join(cfg.Data, "table")
 	}
 	n.keeper = keeper.New(keeper.Deps[*proxy.Desk]{
-		Node: cfg.ID, Bus: n.keeperBus(), Path: path, Key: cfg.ClusterKey, Warm: n.warm, Changed: n.tableChanged, Deposed: n.reporter.Beat, Log: deps.Log, Now: time.Now,
+		Node: cfg.ID, Bus: n.keeperBus(), Path: path, Key: cfg.ClusterKey, Warm: n.warm, Changed: n.tableChanged, Deposed: n.reporter.Beat, Log: deps.Log,
+		Now: func() time.Time { return n.clock.At(time.Now()) },
 	})
 	n.street = ingress.New(cfg.Street, ingress.Deps{Handler: n.handler.Serve, Log: deps.Log})
 	n.readings()
@@ -326,7 +330,7 @@ const leaderless = 3 * time.Second
 
 func (n *node) suspect(s *tablev1.Suspect) {
 	if s.GetState() == tablev1.State_STATE_CIRCUIT_OPEN && n.keeper.Status().Silence > leaderless {
-		n.vitals.Suspect(s.GetProvider(), s.GetModel(), time.Now().UnixMilli())
+		n.vitals.Suspect(s.GetProvider(), s.GetModel(), n.vitals.NowMs())
 	}
 }
 
@@ -344,7 +348,7 @@ func (n *node) connectTimeout() time.Duration {
 func (n *node) tableChanged(config bool) {
 	if s := n.keeper.Snapshot(); s != nil {
 		n.limits.Apply(s.Table, n.nodesLive())
-		s.Warm.Heed(s.Table, time.Now())
+		s.Warm.Heed(s.Table, n.vitals.NowMs())
 		n.loadPlugin(s.Table.Policy())
 		if config {
 			n.door.Apply(s.Table)
@@ -368,7 +372,7 @@ func (n *node) circuitChanged(c vitals.Change) {
 func (n *node) heartbeat() *tablev1.Heartbeat {
 	s := n.keeper.Status()
 	return &tablev1.Heartbeat{
-		Boot: uint64(n.boot.UnixMilli()), Version: n.cfg.Version, StartedUnixMs: n.boot.UnixMilli(), SentUnixMs: time.Now().UnixMilli(),
+		Boot: uint64(n.boot.UnixMilli()), Version: n.cfg.Version, StartedUnixMs: n.boot.UnixMilli(), SentUnixMs: n.clock.Ms(time.Now()),
 		Applied: s.Applied, ConfigHash: s.Hash, Nack: n.nack(s), StalenessMs: uint32(min(s.Silence.Milliseconds(), 1<<31)),
 		InFlight: uint32(n.handler.InFlight()), Source: string(s.Source), Address: n.addr, Draining: n.handler.Draining(), Limits: n.limitSigns(),
 	}

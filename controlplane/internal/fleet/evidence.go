@@ -56,7 +56,13 @@ func (f *Fleet) Observe(now time.Time, b *outcomev1.Batch) (urgent bool) {
 	}
 	first := (!known || boot != b.GetBoot()) && !young(b)
 	urgent = b.GetUrgent()
+	skewMS := n.skew.Hear(nowMS, b.GetBoot(), b.GetSentUnixMs()).Milliseconds()
 	news := f.pool.Merge(b, func(c *outcome.Change) {
+		for _, at := range []*int64{&c.Gauges.LastFailureUnixMS, &c.Gauges.ThrottledUntilUnixMS} {
+			if *at != 0 {
+				*at += skewMS
+			}
+		}
 		if first {
 			onlyRecent(c, nowMS)
 		}

@@ -5,6 +5,7 @@ import (
 
 	tablev1 "github.com/aimux/aimux/proto/gen/aimux/table/v1"
 	"github.com/aimux/aimux/shared/circuit"
+	"github.com/aimux/aimux/shared/clock"
 	"github.com/aimux/aimux/shared/outcome"
 )
 
@@ -44,14 +45,18 @@ func orDefault[T int | float64 | time.Duration](v *T, d T) {
 }
 
 // Fleet is the whole state. It has one owner and is not for concurrent use.
+//
+// Its time is what its methods are given as now: a clock that nobody sets. What other parties say of moments is by clocks of their own, and is moved
+// as it comes in.
 type Fleet struct {
 	config Config
 	pool   *outcome.Pool
 
 	// What was asked for.
-	units  map[key]*unit // :: who → their circuit and figures
-	order  []*unit       // the same: each provider before its models, those before its credentials
-	routes []*route
+	revision uint64
+	units    map[key]*unit // :: who → their circuit and figures
+	order    []*unit       // the same: each provider before its models, those before its credentials
+	routes   []*route
 
 	// What was heard.
 	nodes   map[string]*node   // :: name → what is known of it; of this region
@@ -62,9 +67,11 @@ type Fleet struct {
 	// Where this replica stands.
 	leading                    bool
 	followedEpoch, followedSeq uint64
-	learnUntil                 int64 // ms; nothing closes or rises before
-	quietUntil                 int64 // ms; no probe is granted before, for the last leader's may still be out
-	sweptAt                    int64 // ms
+	skew                       clock.Skew    // how far its time is ahead of the leader's
+	ahead                      time.Duration // how far the wall clock is ahead of its time
+	learnUntil                 int64         // ms; nothing closes or rises before
+	quietUntil                 int64         // ms; no probe is granted before, for the last leader's may still be out
+	sweptAt                    int64         // ms
 	leases                     uint64
 	transitions                []*tablev1.Transition
 	saved                      map[key]savedUnit // from a snapshot, for units that nobody has asked for yet
@@ -92,7 +99,7 @@ type Decision struct {
 	Tell bool
 }
 
-// New makes a fleet that knows nothing, and learns for a while before it raises or closes anything. now is the wall clock, as in all methods.
+// New makes a fleet that knows nothing, and learns for a while before it raises or closes anything.
 func New(c Config, now time.Time) *Fleet {
 	c = c.filled()
 	return &Fleet{
@@ -106,6 +113,9 @@ func New(c Config, now time.Time) *Fleet {
 		learnUntil: now.Add(c.Learning).UnixMilli(),
 	}
 }
+
+// WallAhead says how far the wall clock is ahead of the fleet's time, for the moments that people read.
+func (f *Fleet) WallAhead(d time.Duration) { f.ahead = d }
 
 // Step judges, if leading, and returns the view. Call it on every tick (50 to 100 ms), and at once when Observe says so.
 func (f *Fleet) Step(now time.Time, leading bool) Decision {

@@ -3,10 +3,12 @@ package fleet
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	tablev1 "github.com/aimux/aimux/proto/gen/aimux/table/v1"
 	"github.com/aimux/aimux/shared/circuit"
+	"github.com/aimux/aimux/shared/clock"
 )
 
 // Follow takes the circuits over from what the leader says. Replicas that do not lead call it for every Health of the leader's; one that is
@@ -18,6 +20,7 @@ func (f *Fleet) Follow(now time.Time, h *tablev1.Health) {
 		return
 	}
 	f.followedEpoch, f.followedSeq = epoch, seq
+	h = clock.Health(h, f.skew.Hear(nowMS, epoch, h.GetHeader().GetIssuedUnixMs()))
 	if share := h.GetRegionSharePpm(); share > 0 {
 		f.share = share
 	}
@@ -34,6 +37,9 @@ func (f *Fleet) Follow(now time.Time, h *tablev1.Health) {
 		}
 		delete(healthyKeys, u)
 		u.follow(nowMS, e)
+		if u == u.provider && h.GetHeader().GetConfigRevision() == f.revision {
+			u.followWord(nowMS, e.GetOverrideUntilUnixMs())
+		}
 		if share := e.GetCapacitySharePpm(); share > 0 && u.key.credential == "" {
 			u.share = share
 		}
@@ -77,6 +83,9 @@ func (u *unit) follow(nowMS int64, e *tablev1.TargetHealth) {
 	}
 	if u.machine.Adopt(nowMS, m).Changed() || u.why == "" {
 		u.why = e.GetReason()
+		if e.GetByHand() {
+			u.why = "" // which holds for as long as the word does
+		}
 	}
 	if last := e.GetCheck(); last != nil {
 		u.check.last = last
@@ -85,17 +94,30 @@ func (u *unit) follow(nowMS int64, e *tablev1.TargetHealth) {
 	u.shown.state, u.shown.sinceMS, u.shown.told = u.said, e.GetSinceUnixMs(), true
 }
 
-// catchUp takes over the transitions that are newer than ours.
-func (f *Fleet) catchUp(list []*tablev1.Transition) {
-	var latest int64
-	if n := len(f.transitions); n > 0 {
-		latest = f.transitions[n-1].GetAtUnixMs()
+// followWord takes over when the operator's word ends, which is by the leader's clock; 0 if it has ended there.
+func (u *unit) followWord(nowMS, endsMS int64) {
+	switch {
+	case u.wordEndsMS == 0:
+	case endsMS != 0:
+		u.wordEndsMS = endsMS
+	default:
+		u.wordEndsMS = min(u.wordEndsMS, nowMS)
 	}
+}
+
+// catchUp takes over the transitions that are new to us. Their moments do not tell which those are: they are by the clock of whoever led then.
+func (f *Fleet) catchUp(list []*tablev1.Transition) {
+	ours := f.transitions[max(len(f.transitions)-4*transitionsShown, 0):]
 	for _, t := range list {
-		if t.GetAtUnixMs() > latest {
+		if !slices.ContainsFunc(ours, func(o *tablev1.Transition) bool { return sameChange(o, t) }) {
 			f.remember(t)
 		}
 	}
+}
+
+func sameChange(a, b *tablev1.Transition) bool {
+	return a.GetAtUnixMs() == b.GetAtUnixMs() && a.GetProvider() == b.GetProvider() && a.GetModel() == b.GetModel() &&
+		a.GetCredential() == b.GetCredential() && a.GetTo() == b.GetTo()
 }
 
 // snapshot is a fleet's memory as it is kept on disk.
@@ -149,7 +171,9 @@ func (f *Fleet) Restore(now time.Time, b []byte) error {
 	if s.Version != snapshotVersion {
 		return fmt.Errorf("reading the fleet's snapshot: version %d, want %d", s.Version, snapshotVersion)
 	}
+	behindMS := max(s.AtMS-now.UnixMilli(), 0) // the clock went back meanwhile
 	for _, saved := range s.Units[:min(len(s.Units), f.config.TargetsMax)] {
+		saved.move(-behindMS)
 		k := key{saved.Provider, saved.Model, saved.Credential}
 		if u := f.units[k]; u != nil {
 			u.restore(now.UnixMilli(), saved)
@@ -160,6 +184,15 @@ func (f *Fleet) Restore(now time.Time, b []byte) error {
 	f.transitions = nil
 	f.remember(s.Transitions...)
 	return nil
+}
+
+// move moves all moments.
+func (s *savedUnit) move(byMS int64) {
+	for _, at := range []*int64{&s.Circuit.SinceMS, &s.Circuit.OpenedMS, &s.Circuit.RetryMS, &s.Circuit.RampMS, &s.ThrottledMS} {
+		if *at != 0 {
+			*at += byMS
+		}
+	}
 }
 
 // restore takes over what was kept. A grant is not: its probe is long over, or its answer goes nowhere.

@@ -7,6 +7,7 @@ import (
 
 	tablev1 "github.com/aimux/aimux/proto/gen/aimux/table/v1"
 	"github.com/aimux/aimux/shared/circuit"
+	"github.com/aimux/aimux/shared/clock"
 	"github.com/aimux/aimux/shared/outcome"
 )
 
@@ -20,6 +21,7 @@ type node struct {
 	rate         float64 // requests it starts, fading by half in rateHalfLife
 	rateMS       int64
 	heartbeat    *tablev1.Heartbeat // the latest; nil before the first
+	skew         clock.Skew         // how far the fleet's time is ahead of the node's
 }
 
 // view is how one target looks from one node.

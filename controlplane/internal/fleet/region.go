@@ -7,6 +7,7 @@ import (
 	"time"
 
 	tablev1 "github.com/aimux/aimux/proto/gen/aimux/table/v1"
+	"github.com/aimux/aimux/shared/clock"
 )
 
 // region is another region, as its leader tells of it.
@@ -37,8 +38,6 @@ const (
 	regionsMax = 64
 	// regionSilence is how long a region's last word about circuits counts.
 	regionSilence = 5 * time.Second
-	// epochAheadMax is how far in the future an epoch may lie, as for those of the own region.
-	epochAheadMax = time.Hour
 )
 
 // away reports that a node or a message is of another region.
@@ -65,7 +64,7 @@ func (f *Fleet) region(name string, nowMS int64) *region {
 // HeardRegion takes what the leader of another region tells. urgent says that Step should follow at once.
 func (f *Fleet) HeardRegion(now time.Time, d *tablev1.RegionDigest) (urgent bool) {
 	nowMS, head := now.UnixMilli(), d.GetHeader()
-	if !f.away(d.GetRegion()) || int64(head.GetEpoch()>>16) > now.Add(epochAheadMax).UnixMilli() || len(d.GetTargets()) > f.config.TargetsMax {
+	if !f.away(d.GetRegion()) || head.GetEpoch() > clock.EpochMax || len(d.GetTargets()) > f.config.TargetsMax {
 		f.refused++
 		return false
 	}

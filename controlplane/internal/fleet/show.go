@@ -32,7 +32,7 @@ func (f *Fleet) show(nowMS int64) (changes []*tablev1.Transition, changed, shift
 		if u.said != circuit.Unknown && s.state != u.said && !theirs {
 			example := u.example(s.state)
 			changes = append(changes, &tablev1.Transition{
-				AtUnixMs: nowMS, Provider: u.key.provider, Model: u.key.model, Credential: u.key.credential,
+				AtUnixMs: nowMS + f.ahead.Milliseconds(), Provider: u.key.provider, Model: u.key.model, Credential: u.key.credential,
 				From: tablev1.State(u.said), To: tablev1.State(s.state), Reason: s.reason, TraceId: example.id, SpanId: example.span,
 			})
 		}
@@ -78,13 +78,16 @@ func (f *Fleet) view(u *unit, nowMS int64) shown {
 	switch word := u.provider.override(nowMS); {
 	case word == "closed":
 		s.state, s.reason, s.weight, s.lease = circuit.Healthy, u.provider.byHand("closed by hand"), ppm, 0
+		s.byHand = true
 		return s
 	case u != u.provider:
 	case word == "open":
 		s.state, s.reason, s.weight, s.lease = circuit.Open, u.byHand("opened by hand"), 0, 0
+		s.byHand = true
 		return s
 	case word == "drain":
 		s.state, s.reason, s.weight, s.lease = circuit.Open, u.byHand("drained by hand"), 0, 0
+		s.byHand = true
 		return s
 	}
 	switch {
@@ -97,7 +100,7 @@ func (f *Fleet) view(u *unit, nowMS int64) shown {
 		s.weight = 0
 	}
 	if until := u.throttledMS; until > nowMS && s.state == circuit.Healthy {
-		s.state, s.reason = circuit.Degraded, "throttled until "+time.UnixMilli(until).UTC().Format("15:04:05")
+		s.state, s.reason = circuit.Degraded, "throttled until "+time.UnixMilli(until).Add(f.ahead).UTC().Format("15:04:05")
 	}
 	if s.state == circuit.Healthy && s.reason == "" {
 		s.reason = u.wellness()
@@ -203,13 +206,16 @@ func (f *Fleet) entry(u *unit, nowMS int64) *tablev1.TargetHealth {
 	}
 	e := &tablev1.TargetHealth{
 		Provider: u.key.provider, Model: u.key.model, Credential: u.key.credential,
-		State: tablev1.State(u.shown.state), Reason: u.shown.reason, SinceUnixMs: u.shown.sinceMS,
+		State: tablev1.State(u.shown.state), Reason: u.shown.reason, ByHand: u.shown.byHand, SinceUnixMs: u.shown.sinceMS,
 		WeightPpm: u.shown.weight, CapacitySharePpm: share, InFlight: uint32(max(u.inFlight, 0)),
 		FirstTokenMs: uint32(u.speed.p50.Milliseconds()), PerTokenUs: uint32(u.speed.perToken.Microseconds()),
 		Opens: uint32(m.Opens), Successes: uint32(m.Good), OpenedUnixMs: m.OpenedMS, RetryUnixMs: m.RetryMS, Heeded: u.heed.active,
 	}
 	if u == u.provider {
 		e.Check = u.check.last
+		if u.override(nowMS) != "" {
+			e.OverrideUntilUnixMs = u.wordEndsMS
+		}
 	}
 	if f.Abroad() {
 		e.OpenIn = f.listen(u, nowMS).open

@@ -49,9 +49,22 @@ type sim struct {
 	soloMS  int64 // since when there has been no second leader and no partition
 	outMS   map[string]map[key]int64
 	probes  map[inRegion]map[string]int64 // :: whose grant → nodes with a probe in flight → since when
-	shares  map[string]*tablev1.Health    // :: region → what its only leader said last
+	shares  map[string]said               // :: region → what its only leader said last
+	orders  map[string]order              // :: provider → what was decided by hand last
 	over    map[key]int64                 // :: what the regions take more of than there is → since when
 	broken  error
+}
+
+// said is what a leader said, and when.
+type said struct {
+	*tablev1.Health
+	atMS int64
+}
+
+// order is what was decided by hand, and when it ends.
+type order struct {
+	what        string
+	atMS, endMS int64
 }
 
 // inRegion is a target as one region sees it.
@@ -67,7 +80,7 @@ func (s *sim) failf(format string, args ...any) {
 }
 
 func simulate(seed uint64, log func(string, ...any)) error {
-	s := &sim{world: newWorld(seed), log: log, outMS: map[string]map[key]int64{}, probes: map[inRegion]map[string]int64{}, shares: map[string]*tablev1.Health{}, over: map[key]int64{}}
+	s := &sim{world: newWorld(seed), log: log, outMS: map[string]map[key]int64{}, probes: map[inRegion]map[string]int64{}, shares: map[string]said{}, orders: map[string]order{}, over: map[key]int64{}}
 	s.bus.part = map[string]int{}
 	s.build()
 	s.observe = watcher{published: s.published, accepted: s.accepted, began: s.began, probed: s.probed, took: s.took, decided: s.decided}
@@ -109,6 +122,16 @@ func (s *sim) build() {
 			s.addNode(fmt.Sprintf("n-%s-%d", region, i+1), region, 5+20*s.rand.Float64())
 		}
 	}
+	for range s.pick(4) { // some clocks are wrong from the start
+		_, c := s.party()
+		c.wallMS = s.wrong()
+	}
+	for _, r := range s.replicas {
+		r.start()
+	}
+	for _, n := range s.nodes {
+		n.start()
+	}
 	s.bus.loss, s.bus.twice = 0.2*s.rand.Float64(), 0.2*s.rand.Float64()
 	s.bus.delay = time.Duration(s.pick(100)+1) * time.Millisecond
 	s.disturb()
@@ -131,7 +154,7 @@ func (s *sim) chaos(d time.Duration) {
 // happen does one thing to the cluster.
 func (s *sim) happen() {
 	p := s.config.GetProviders()[s.pick(len(s.config.GetProviders()))]
-	switch s.pick(14) {
+	switch s.pick(17) {
 	case 0, 1, 2:
 		s.sicken(p)
 	case 3, 4:
@@ -161,12 +184,33 @@ func (s *sim) happen() {
 		s.log("%d healed", s.nowMS-worldBegin)
 	case 10:
 		p.Override = &tablev1.Override{State: []string{"open", "drain", "closed", ""}[s.pick(4)], ExpiresUnixMs: s.nowMS + 5000}
+		s.orders[p.GetId()] = order{p.GetOverride().GetState(), s.nowMS, s.nowMS + 5000}
 		s.ask()
 		s.log("%d %s by hand %s", s.nowMS-worldBegin, p.GetId(), p.GetOverride().GetState())
 	case 11:
 		s.bus.delay = time.Duration(s.pick(100)+1) * time.Millisecond
 		s.disturb()
+	case 14, 15, 16:
+		name, c := s.party()
+		c.wallMS = s.wrong()
+		s.log("%d %s's clock is set to be %d s ahead", s.nowMS-worldBegin, name, c.wallMS/1000)
 	}
+}
+
+// party is a replica's clock, or a node's.
+func (s *sim) party() (string, *watch) {
+	i := s.pick(len(s.replicas) + len(s.nodes))
+	if i < len(s.replicas) {
+		return s.replicas[i].name, &s.replicas[i].watch
+	}
+	n := s.nodes[i-len(s.replicas)]
+	return n.name, &n.watch
+}
+
+// wrong is by how much a clock may be wrong.
+func (s *sim) wrong() int64 {
+	by := []time.Duration{0, 0, 700 * time.Millisecond, 4 * time.Second, 5 * time.Minute, time.Hour, 30 * time.Hour, 20 * 365 * 24 * time.Hour}[s.pick(8)]
+	return by.Milliseconds() * int64(1-2*s.pick(2))
 }
 
 func (s *sim) sicken(p *tablev1.Provider) {
@@ -264,7 +308,8 @@ func (s *sim) published(r *replica, h *tablev1.Health) {
 		}
 	}
 	s.capacity(r, h)
-	s.shares[r.region] = h
+	s.shares[r.region] = said{h, s.nowMS}
+	s.ordered(r, h)
 	s.apportioned()
 }
 
@@ -276,7 +321,7 @@ func (s *sim) apportioned() {
 	}
 	sums := map[key]float64{}
 	for _, h := range s.shares {
-		if s.nowMS-h.GetHeader().GetIssuedUnixMs() > 200 {
+		if s.nowMS-h.atMS > 200 {
 			clear(s.over)
 			return // nobody leads there, so nobody knows what its nodes take
 		}
@@ -297,6 +342,24 @@ func (s *sim) apportioned() {
 		}
 		if s.nowMS-s.over[k] > 5000 { // digests may be lost
 			s.failf("all regions together take %.0f %% of %q: %v", 100*sum/ppm, k, s.parts(k))
+		}
+	}
+}
+
+// ordered audits the operator's word: while it holds, whoever leads says so, and when it is over, no longer; by the time that the operator knows, whatever
+// the clocks of the replicas show. A replica that began later knows it from the others, or, if nobody was there, by its own clock.
+func (s *sim) ordered(r *replica, h *tablev1.Health) {
+	for _, e := range h.GetTargets() {
+		o, decided := s.orders[e.GetProvider()]
+		if !decided || e.GetModel() != "" || e.GetCredential() != "" || s.leader(r.region) != r || slices.ContainsFunc(s.replicas, func(o2 *replica) bool { return o2.startedMS >= o.atMS }) {
+			continue
+		}
+		byHand := strings.Contains(e.GetReason(), "by hand")
+		switch since := s.nowMS - o.atMS; {
+		case o.what != "" && !byHand && since > 200 && s.nowMS < o.endMS-200:
+			s.failf("%s forgets that %s was decided to be %s, %d ms ago", r.name, e.GetProvider(), o.what, since)
+		case byHand && (s.nowMS > o.endMS+200 || o.what == "" && since > 200):
+			s.failf("%s still says of %s: %s; it is over for %d ms", r.name, e.GetProvider(), e.GetReason(), s.nowMS-o.endMS)
 		}
 	}
 }
@@ -485,6 +548,7 @@ func (s *sim) peace() {
 			n.start()
 		}
 	}
+	clear(s.orders)
 	s.ask()
 	s.disturb()
 	s.run(time.Second)
@@ -523,7 +587,7 @@ func (s *sim) wellEverywhere() {
 		for _, e := range n.health.GetTargets() {
 			if e.GetState() != tablev1.State_STATE_HEALTHY || e.GetModel() != "" && e.GetWeightPpm() < 0.9*ppm {
 				if l := s.leader(n.region); l != nil {
-					s.log("%s", l.fleet.Describe(s.now()))
+					s.log("%s", l.fleet.Describe(l.now()))
 				}
 				s.failf("%s still sees %s %s at %d ppm two minutes after it was well: %s", n.name,
 					key{e.GetProvider(), e.GetModel(), e.GetCredential()}, name(e.GetState()), e.GetWeightPpm(), e.GetReason())
@@ -617,27 +681,21 @@ func (s *sim) hush(whose func(*simNode) bool) {
 
 // crossed audits I5 between regions: what is out in one that has all the traffic is out in all within a second, unless their guard holds it.
 func (s *sim) crossed(home string, k key) {
-	opened := int64(0)
-	for _, n := range s.nodes {
-		for _, e := range n.health.GetTargets() {
-			if n.region == home && k == (key{e.GetProvider(), e.GetModel(), e.GetCredential()}) && e.GetOpenedUnixMs() != 0 {
-				opened = e.GetOpenedUnixMs()
-			}
-		}
-	}
-	if opened == 0 {
+	first := s.leader(home)
+	if first == nil || s.outMS[first.name][k] == 0 {
 		return // the guard of the first region held it
 	}
+	opened := s.outMS[first.name][k]
 	for _, n := range s.nodes {
 		for _, e := range n.health.GetTargets() {
 			if n.region == home || k != (key{e.GetProvider(), e.GetModel(), e.GetCredential()}) {
 				continue
 			}
 			l := s.leader(n.region)
-			if l == nil || l.fleet.units[k].heed.distrustMS > opened || !l.fleet.mayOpen(l.fleet.units[k], s.nowMS) {
+			if l == nil || l.fleet.units[k].heed.distrustMS-l.ofMS > opened || !l.fleet.mayOpen(l.fleet.units[k], l.nowMS()) {
 				continue // it has seen the contrary during the chaos, or its guard holds it
 			}
-			if at := e.GetOpenedUnixMs(); at == 0 || at-opened > 1000 {
+			if at := s.outMS[l.name][k]; e.GetOpenedUnixMs() == 0 || at-opened > 1000 {
 				s.failf("I5: %s opened in %s at %d and in %s at %d: %s", k, home, opened-worldBegin, n.region, at-worldBegin, e.GetReason())
 			}
 		}

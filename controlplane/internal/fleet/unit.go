@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	tablev1 "github.com/aimux/aimux/proto/gen/aimux/table/v1"
 	"github.com/aimux/aimux/shared/circuit"
 )
@@ -22,6 +24,8 @@ type unit struct {
 	keys     []*unit // of a provider
 	routes   []*route
 	asked    asked
+	// wordEndsMS is when the operator's word ends by itself, 0 for never; of a provider.
+	wordEndsMS int64
 
 	// What was heard and not yet judged.
 	block     block
@@ -93,6 +97,7 @@ type shown struct {
 	weight  uint32
 	lease   uint64
 	told    bool
+	byHand  bool // it is the operator's word
 	derived bool // a provider's state that is its models'; their transitions tell of it
 }
 
@@ -104,7 +109,9 @@ func (u *unit) note(r circuit.Reason) {
 }
 
 // Asked takes what the operator asked for: providers, their breakers and overrides. The whole of it, each time it changes.
+// Overrides end by the fleet's time.
 func (f *Fleet) Asked(now time.Time, c *tablev1.Config) {
+	f.revision = c.GetHeader().GetConfigRevision()
 	old := f.units
 	f.units, f.order, f.links = make(map[key]*unit, len(old)), nil, f.links[:0]
 	for _, p := range c.GetProviders() {
@@ -160,6 +167,9 @@ func (f *Fleet) adopt(now time.Time, old map[key]*unit, k key, a asked) *unit {
 			u.check.last, u.okMS = nil, 0
 		}
 	}
+	if !known || !proto.Equal(a.override, u.asked.override) {
+		u.wordEndsMS = a.override.GetExpiresUnixMs()
+	}
 	u.asked, u.routes = a, nil
 	f.units[k] = u
 	f.order = append(f.order, u)
@@ -192,9 +202,9 @@ func seconds(s float64) time.Duration {
 
 // override is the operator's word in force: "open", "drain", "closed", or empty.
 func (u *unit) override(nowMS int64) string {
-	o := u.asked.override
-	if o == nil || o.GetExpiresUnixMs() != 0 && nowMS >= o.GetExpiresUnixMs() {
+	p := u.provider
+	if p.wordEndsMS != 0 && nowMS >= p.wordEndsMS {
 		return ""
 	}
-	return o.GetState()
+	return p.asked.override.GetState()
 }

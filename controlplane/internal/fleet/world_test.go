@@ -12,6 +12,7 @@ import (
 	outcomev1 "github.com/aimux/aimux/proto/gen/aimux/outcome/v1"
 	tablev1 "github.com/aimux/aimux/proto/gen/aimux/table/v1"
 	"github.com/aimux/aimux/shared/circuit"
+	"github.com/aimux/aimux/shared/clock"
 	"github.com/aimux/aimux/shared/fault"
 	"github.com/aimux/aimux/shared/outcome"
 )
@@ -91,8 +92,6 @@ func newWorld(seed uint64) *world {
 	return &world{nowMS: worldBegin, rand: rand.New(rand.NewPCG(seed, 1)), vendors: map[string]*vendor{}, config: &tablev1.Config{Header: &tablev1.Header{ConfigRevision: 1}}}
 }
 
-func (w *world) now() time.Time { return time.UnixMilli(w.nowMS) }
-
 func (w *world) after(d time.Duration, run func()) {
 	w.seq++
 	heap.Push(&w.events, event{w.nowMS + d.Milliseconds(), w.seq, run})
@@ -138,7 +137,7 @@ func (w *world) ask() {
 	w.config.Header.ConfigRevision++
 	for _, r := range w.replicas {
 		if r.alive {
-			r.fleet.Asked(w.now(), w.config)
+			r.fleet.Asked(r.now(), clock.Config(w.config, time.Duration(r.ofMS)*time.Millisecond)) // what is written just now tells how far the clocks are apart
 		}
 	}
 }
@@ -181,9 +180,22 @@ func (w *world) carry(from, to string, deliver func()) {
 	}
 }
 
+// watch is a party's clock: its wall clock, which may be set, and the clock by which it counts, which began as the wall clock stood then.
+type watch struct {
+	w            *world
+	wallMS, ofMS int64 // ahead of the world's time
+}
+
+func (c *watch) wind()          { c.ofMS = c.wallMS }
+func (c *watch) nowMS() int64   { return c.w.nowMS + c.ofMS }
+func (c *watch) now() time.Time { return time.UnixMilli(c.nowMS()) }
+
+// ahead is how far the wall clock was set since.
+func (c *watch) ahead() time.Duration { return time.Duration(c.wallMS-c.ofMS) * time.Millisecond }
+
 // replica is one control plane.
 type replica struct {
-	w         *world
+	watch
 	name      string
 	region    string
 	life      int // grows with every start, so that events of an earlier life find nobody
@@ -198,10 +210,11 @@ type replica struct {
 	kept      []byte          // its snapshot on disk
 	digests   uint64
 	digestMS  int64 // when it last told the other regions
+	startedMS int64
 }
 
 func (w *world) addReplica(name, region string) *replica {
-	r := &replica{w: w, name: name, region: region}
+	r := &replica{watch: watch{w: w}, name: name, region: region}
 	w.replicas = append(w.replicas, r)
 	w.belongs(name, region)
 	r.start()
@@ -220,12 +233,13 @@ func (r *replica) start() {
 	w := r.w
 	r.life++
 	life := r.life
-	r.alive, r.was, r.followed = true, false, nil
-	r.lead = lead.New(lead.Config{Replica: r.name, Jitter: w.rand.Float64()}, w.now())
-	r.fleet = New(Config{Seed: w.rand.Uint64(), Region: r.region}, w.now())
-	r.fleet.Asked(w.now(), w.config)
+	r.wind()
+	r.alive, r.was, r.followed, r.startedMS = true, false, nil, w.nowMS
+	r.lead = lead.New(lead.Config{Replica: r.name, Jitter: w.rand.Float64()}, r.now())
+	r.fleet = New(Config{Seed: w.rand.Uint64(), Region: r.region}, r.now())
+	r.fleet.Asked(r.now(), w.config)
 	if r.kept != nil {
-		if err := r.fleet.Restore(w.now(), r.kept); err != nil {
+		if err := r.fleet.Restore(r.now(), r.kept); err != nil {
 			panic(err)
 		}
 	}
@@ -236,7 +250,7 @@ func (r *replica) start() {
 		if !same() {
 			return false
 		}
-		r.kept = r.fleet.Snapshot(w.now())
+		r.kept = r.fleet.Snapshot(r.now())
 		return true
 	})
 }
@@ -245,13 +259,13 @@ func (r *replica) stop() { r.alive = false }
 
 // tick is the heartbeat of leadership.
 func (r *replica) tick() bool {
-	if r.lead.Tick(r.w.now(), true) {
+	if r.lead.Tick(r.now(), true) {
 		epoch := r.lead.Epoch()
 		for _, other := range r.w.replicas {
 			if other != r && other.region == r.region {
 				r.w.carry(r.name, other.name, func() {
 					if other.alive {
-						other.lead.Hear(other.w.now(), epoch, r.name)
+						other.lead.Hear(other.now(), epoch, r.name)
 					}
 				})
 			}
@@ -267,7 +281,8 @@ func (r *replica) step() bool {
 	if took {
 		r.leadingMS = r.w.nowMS
 	}
-	d := r.fleet.Step(r.w.now(), leading)
+	r.fleet.WallAhead(r.ahead())
+	d := r.fleet.Step(r.now(), leading)
 	if took && r.w.observe.took != nil {
 		r.w.observe.took(r, r.followed, d)
 	}
@@ -288,13 +303,13 @@ func (r *replica) step() bool {
 func (r *replica) tell() {
 	r.digests++
 	r.digestMS = r.w.nowMS
-	d := r.fleet.Digest(r.w.now())
+	d := r.fleet.Digest(r.now())
 	d.Header = &tablev1.Header{Epoch: r.lead.Epoch(), HealthSeq: r.digests, Leader: r.name}
 	for _, other := range r.w.replicas {
 		if other.region != r.region {
 			r.w.stats.digests++
 			r.w.carry(r.name, other.name, func() {
-				if other.alive && other.fleet.HeardRegion(r.w.now(), d) {
+				if other.alive && other.fleet.HeardRegion(other.now(), d) {
 					other.step()
 				}
 			})
@@ -306,7 +321,7 @@ func (r *replica) publish(h *tablev1.Health) {
 	w := r.w
 	r.seq++
 	r.sentMS = w.nowMS
-	h.Header = &tablev1.Header{Epoch: r.lead.Epoch(), HealthSeq: r.seq, Leader: r.name, ConfigRevision: w.config.GetHeader().GetConfigRevision(), IssuedUnixMs: w.nowMS}
+	h.Header = &tablev1.Header{Epoch: r.lead.Epoch(), HealthSeq: r.seq, Leader: r.name, ConfigRevision: w.config.GetHeader().GetConfigRevision(), IssuedUnixMs: r.nowMS()}
 	r.followed = h
 	if w.observe.published != nil {
 		w.observe.published(r, h)
@@ -326,34 +341,35 @@ func (r *replica) publish(h *tablev1.Health) {
 // hear takes over what the leader says.
 func (r *replica) hear(h *tablev1.Health) {
 	head := h.GetHeader()
-	if !r.alive || !r.lead.Hear(r.w.now(), head.GetEpoch(), head.GetLeader()) {
+	if !r.alive || !r.lead.Hear(r.now(), head.GetEpoch(), head.GetLeader()) {
 		return
 	}
 	if last := r.followed.GetHeader(); last.GetEpoch() == head.GetEpoch() && last.GetHealthSeq() >= head.GetHealthSeq() {
 		return
 	}
 	r.followed = h
-	r.fleet.Follow(r.w.now(), h)
+	r.fleet.Follow(r.now(), h)
 }
 
 // hearNode takes a node's heartbeat. A node may have followed a leader of which this replica has never heard, and which is dead now: then
 // it will follow nobody with a lower epoch, so the epoch must be learnt from the node.
 func (r *replica) hearNode(h *tablev1.Heartbeat) {
-	r.fleet.Heard(r.w.now(), h)
-	if a := h.GetApplied(); h.GetRegion() == r.region && a.GetEpoch() > r.lead.Epoch() {
-		r.lead.Hear(r.w.now(), a.GetEpoch(), a.GetLeader())
+	r.fleet.Heard(r.now(), h)
+	if h.GetRegion() == r.region {
+		r.lead.Outbid(r.now(), h.GetApplied().GetEpoch())
 	}
 }
 
 func (r *replica) observeBatch(b *outcomev1.Batch) {
-	if r.alive && r.fleet.Observe(r.w.now(), b) {
+	if r.alive && r.fleet.Observe(r.now(), b) {
 		r.step()
 	}
 }
 
 // simNode is one node: it sends requests, counts them, and obeys.
 type simNode struct {
-	w      *world
+	watch
+	skew   clock.Skew
 	name   string
 	region string
 	rate   float64 // requests per second
@@ -374,7 +390,7 @@ type simNode struct {
 }
 
 func (w *world) addNode(name, region string, rate float64) *simNode {
-	n := &simNode{w: w, name: name, region: region, rate: rate}
+	n := &simNode{watch: watch{w: w}, name: name, region: region, rate: rate}
 	w.nodes = append(w.nodes, n)
 	w.belongs(name, region)
 	n.start()
@@ -385,7 +401,8 @@ func (n *simNode) start() {
 	w := n.w
 	n.life++
 	life := n.life
-	n.alive, n.boot, n.seq = true, uint64(w.nowMS), 0
+	n.wind()
+	n.alive, n.boot, n.seq = true, uint64(n.nowMS()), 0
 	n.ledger = outcome.NewLedger(256)
 	n.truth, n.own = map[outcome.Target]uint64{}, map[key]*circuit.Machine{}
 	n.live, n.used = map[key]*tablev1.ProbeGrant{}, map[uint64]bool{}
@@ -421,7 +438,7 @@ func (n *simNode) start() {
 }
 
 func (n *simNode) beat() {
-	h := &tablev1.Heartbeat{Node: n.name, Boot: n.boot, Region: n.region, SentUnixMs: n.w.nowMS, Applied: n.health.GetHeader()}
+	h := &tablev1.Heartbeat{Node: n.name, Boot: n.boot, Region: n.region, SentUnixMs: n.nowMS(), Applied: n.health.GetHeader()}
 	n.toReplicas(true, func(r *replica) { r.hearNode(h) })
 }
 
@@ -443,7 +460,7 @@ func (n *simNode) toReplicas(everywhere bool, deliver func(*replica)) {
 func (n *simNode) report(all, urgent bool) {
 	n.seq++
 	b := &outcomev1.Batch{
-		Node: n.name, Boot: n.boot, Seq: n.seq, Region: n.region, SentUnixMs: n.w.nowMS, Urgent: urgent,
+		Node: n.name, Boot: n.boot, Seq: n.seq, Region: n.region, SentUnixMs: n.nowMS(), Urgent: urgent,
 		Targets: n.ledger.Snapshot(nil, all),
 	}
 	n.toReplicas(false, func(r *replica) { r.observeBatch(b) })
@@ -468,11 +485,12 @@ func (n *simNode) accept(h *tablev1.Health) {
 	if n.w.observe.accepted != nil {
 		n.w.observe.accepted(n, n.health, h)
 	}
+	h = clock.Health(h, n.skew.Hear(n.nowMS(), head.GetEpoch(), head.GetIssuedUnixMs()))
 	n.health, n.seenMS = h, n.w.nowMS
 	clear(n.live)
 	for _, e := range h.GetTargets() {
 		g := e.GetProbe()
-		if g.GetNode() != n.name || n.used[g.GetLease()] || n.w.nowMS >= g.GetExpiresUnixMs() {
+		if g.GetNode() != n.name || n.used[g.GetLease()] || n.nowMS() >= g.GetExpiresUnixMs() {
 			continue
 		}
 		k := key{e.GetProvider(), e.GetModel(), e.GetCredential()}
@@ -526,7 +544,7 @@ func (n *simNode) request() {
 	n.w.stats.requests++
 	for _, t := range n.targets() {
 		for _, k := range []key{{t.Provider, t.Model, ""}, {t.Provider, "", ""}, {t.Provider, "", t.Credential}} {
-			if g := n.live[k]; g != nil && n.w.nowMS < g.GetExpiresUnixMs() {
+			if g := n.live[k]; g != nil && n.nowMS() < g.GetExpiresUnixMs() {
 				delete(n.live, k)
 				n.used[g.GetLease()] = true
 				n.try(t, &k, g.GetExpiresUnixMs())
@@ -548,7 +566,7 @@ func (n *simNode) request() {
 	at := n.w.rand.Float64() * total
 	for i, t := range open {
 		if at -= weights[i]; at <= 0 {
-			n.try(t, nil, n.w.nowMS+30_000)
+			n.try(t, nil, n.nowMS()+30_000)
 			return
 		}
 	}
@@ -586,18 +604,18 @@ func (n *simNode) try(t outcome.Target, probe *key, deadlineMS int64) {
 	v := w.vendors[t.Provider]
 	v.asked++
 	kind, first, expected := v.answer(w, n, t)
-	limit := time.Duration(deadlineMS-w.nowMS) * time.Millisecond * 9 / 10
+	limit := time.Duration(deadlineMS-n.nowMS()) * time.Millisecond * 9 / 10
 	if first > limit {
 		kind, first = fault.FirstToken, limit
 	}
 	life, overdue := n.life, first > 3*expected+700*time.Millisecond
 	n.ledger.Begin(t)
-	n.breaker(key{t.Provider, t.Model, ""}).Begin(w.nowMS)
+	n.breaker(key{t.Provider, t.Model, ""}).Begin(n.nowMS())
 	if overdue {
 		w.after(3*expected+700*time.Millisecond, func() {
 			if n.alive && n.life == life {
 				n.ledger.Overdue(t)
-				n.breaker(key{t.Provider, t.Model, ""}).Overdue(w.nowMS)
+				n.breaker(key{t.Provider, t.Model, ""}).Overdue(n.nowMS())
 			}
 		})
 	}
@@ -610,7 +628,7 @@ func (n *simNode) try(t outcome.Target, probe *key, deadlineMS int64) {
 
 func (n *simNode) ended(t outcome.Target, kind fault.Kind, first time.Duration, overdue bool, retry time.Duration, probe *key) {
 	w := n.w
-	a := outcome.Attempt{Target: t, Fault: fault.Fault{Kind: kind, RetryAfter: retry}, Duration: first, Overdue: overdue, Probe: probe != nil, Ended: w.now()}
+	a := outcome.Attempt{Target: t, Fault: fault.Fault{Kind: kind, RetryAfter: retry}, Duration: first, Overdue: overdue, Probe: probe != nil, Ended: n.now()}
 	if kind == fault.None {
 		a.FirstToken, a.Usage = first, outcome.Usage{Output: 10}
 		a.Duration += 200 * time.Millisecond
@@ -640,12 +658,12 @@ func (n *simNode) judge(t outcome.Target, kind fault.Kind) {
 	k := key{t.Provider, t.Model, ""}
 	switch rule := kind.Rule(); {
 	case kind == fault.None:
-		n.breaker(k).Success(n.w.nowMS)
+		n.breaker(k).Success(n.nowMS())
 	case rule.Severity == fault.Hard:
-		n.breaker(k).Failure(n.w.nowMS, circuit.HardWeight)
+		n.breaker(k).Failure(n.nowMS(), circuit.HardWeight)
 	case rule.Severity == fault.Block:
 		k = key{t.Provider, "", t.Credential}
-		n.breaker(k).Block(n.w.nowMS, false)
+		n.breaker(k).Block(n.nowMS(), false)
 	}
 	m := n.breaker(k)
 	n.ledger.Circuit(t, uint8(m.State()))

@@ -9,15 +9,15 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"time"
+
+	"github.com/aimux/aimux/shared/clock"
 )
 
 const (
 	heartbeatDefault = 50 * time.Millisecond
 	silenceDefault   = 180 * time.Millisecond
 	spreadDefault    = 50 * time.Millisecond
-	// futureMax is how far a claim's time may lie ahead of this replica's clock: a broken clock must not take the lead for good.
-	futureMax = time.Hour
-	idBits    = 16
+	idBits           = 16
 )
 
 // Config says who this is. Durations of 0 take the default: with these, a dead leader is replaced in less than 300 ms.
@@ -43,7 +43,7 @@ type Lead struct {
 	leading bool
 	// due is the next heartbeat, while leading.
 	due time.Time
-	// rejected counts claims from too far in the future.
+	// rejected counts claims after which there would be no next.
 	rejected uint64
 }
 
@@ -67,7 +67,7 @@ func (l *Lead) Hear(now time.Time, epoch uint64, leader string) (follow bool) {
 	switch {
 	case leader == l.cfg.Replica || leader == "":
 		return false
-	case millis(epoch) > now.Add(futureMax).UnixMilli():
+	case epoch > clock.EpochMax:
 		l.rejected++
 		return false
 	case epoch < l.epoch || epoch == l.epoch && leader < l.leader:
@@ -84,7 +84,7 @@ func (l *Lead) Hear(now time.Time, epoch uint64, leader string) (follow bool) {
 func (l *Lead) Outbid(now time.Time, epoch uint64) {
 	switch {
 	case epoch <= l.epoch:
-	case millis(epoch) > now.Add(futureMax).UnixMilli():
+	case epoch > clock.EpochMax:
 		l.rejected++
 	default:
 		l.epoch, l.leader, l.leading, l.heard = epoch, "", false, now
@@ -106,9 +106,13 @@ func (l *Lead) Tick(now time.Time, eligible bool) (beat bool) {
 }
 
 // claim takes an epoch above all that were ever heard of: their time plus one millisecond, or now if that is later; and the
-// replica's own bits, so that two who claim in the same millisecond differ.
+// replica's own bits, so that two who claim in the same millisecond differ. The time only saves a replica without a memory from claiming what was
+// claimed before: a clock that is wrong, ahead or behind, costs nothing, as whoever comes next takes the next.
 func (l *Lead) claim(now time.Time) {
-	ms := max(millis(l.epoch)+1, now.UnixMilli())
+	ms := millis(l.epoch) + 1
+	if wall := now.UnixMilli(); wall <= millis(clock.EpochMax)/2 {
+		ms = max(ms, wall)
+	}
 	// A hash that spreads names which differ in one letter over all bits; FNV's upper ones are the same for cp-2 and cp-3.
 	id := sha256.Sum256([]byte(l.cfg.Replica))
 	l.epoch = uint64(ms)<<idBits | uint64(binary.BigEndian.Uint16(id[:]))
@@ -124,7 +128,7 @@ func (l *Lead) Epoch() uint64 { return l.epoch }
 // Leader is who holds the highest epoch; empty before the first claim.
 func (l *Lead) Leader() string { return l.leader }
 
-// Rejected is how many claims came from more than an hour in the future.
+// Rejected is how many claims were beyond what anybody may claim.
 func (l *Lead) Rejected() uint64 { return l.rejected }
 
 // millis is the time in an epoch, in milliseconds since 1970.

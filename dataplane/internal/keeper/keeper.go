@@ -15,6 +15,7 @@ import (
 
 	tablev1 "github.com/aimux/aimux/proto/gen/aimux/table/v1"
 	"github.com/aimux/aimux/shared/bus"
+	"github.com/aimux/aimux/shared/clock"
 	"github.com/aimux/aimux/shared/route"
 	"github.com/aimux/aimux/shared/secret"
 )
@@ -44,7 +45,8 @@ type Deps[W any] struct {
 	// Whoever sent it does not know of the other, and has to hear it from this node.
 	Deposed func()
 	Log     *slog.Logger
-	Now     func() time.Time
+	// Now is the time by a clock that nobody sets; what others tell of moments is moved to it.
+	Now func() time.Time
 }
 
 // Source is where the configuration in use came from.
@@ -82,7 +84,8 @@ type Keeper[W any] struct {
 	kept   *tablev1.Health // what of health is on disk
 	epoch  uint64
 	seq    uint64
-	heard  time.Time // when health was heard; the start of the node before the first
+	skew   clock.Skew // how far this node's clock is ahead of the leader's
+	heard  time.Time  // when health was heard; the start of the node before the first
 	source Source
 	nack   *tablev1.Nack
 	odd    string // why the last health calls this node an outlier
@@ -133,10 +136,6 @@ func (k *Keeper[W]) Status() Status {
 	return s
 }
 
-// epochAheadMax is how far in the future a leader's epoch, milliseconds since 1970 above 16 bits, may lie: beyond it no honest
-// leader could ever speak again.
-const epochAheadMax = time.Hour
-
 // TakeConfig applies a configuration from the bus if it is newer and can be used.
 func (k *Keeper[W]) TakeConfig(c *tablev1.Config) {
 	k.mu.Lock()
@@ -161,6 +160,8 @@ func (k *Keeper[W]) TakeConfig(c *tablev1.Config) {
 		}
 		return
 	}
+	// It may be any replica's, so its clock is known by this message alone: enough for the ends of overrides.
+	c = clock.Config(c, new(clock.Skew).Hear(k.deps.Now().UnixMilli(), 0, c.GetHeader().GetIssuedUnixMs()))
 	if err := k.apply(c, FromBus); err != nil {
 		k.refuse(revision, "", err.Error())
 		return
@@ -228,9 +229,10 @@ func (k *Keeper[W]) TakeHealth(h *tablev1.Health) {
 	}
 	newer := head.GetEpoch() > k.epoch || head.GetEpoch() == k.epoch && head.GetHealthSeq() > k.seq
 	behind := head.GetConfigRevision() < k.config.GetHeader().GetConfigRevision()
-	if !newer || behind || int64(head.GetEpoch()>>16) > now.Add(epochAheadMax).UnixMilli() {
+	if !newer || behind || head.GetEpoch() > clock.EpochMax {
 		return
 	}
+	h = clock.Health(h, k.skew.Hear(now.UnixMilli(), head.GetEpoch(), head.GetIssuedUnixMs()))
 	k.epoch, k.seq, k.health, k.heard = head.GetEpoch(), head.GetHealthSeq(), h, now
 	k.standOut(h)
 	if head.GetConfigRevision() > k.config.GetHeader().GetConfigRevision() && k.nack.GetConfigRevision() != head.GetConfigRevision() {

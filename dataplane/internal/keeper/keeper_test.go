@@ -10,6 +10,7 @@ import (
 	"time"
 
 	tablev1 "github.com/aimux/aimux/proto/gen/aimux/table/v1"
+	"github.com/aimux/aimux/shared/clock"
 	"github.com/aimux/aimux/shared/route"
 	"github.com/aimux/aimux/shared/secret"
 )
@@ -82,14 +83,14 @@ func TestFence(t *testing.T) {
 		want route.State
 	}{
 		{health(10, 1, 3, open), route.CircuitOpen},
-		{health(10, 1, 3, healthy), route.CircuitOpen},                    // again
-		{health(9, 99, 3, healthy), route.CircuitOpen},                    // deposed
-		{health(10, 2, 2, healthy), route.CircuitOpen},                    // of an older configuration
-		{health(10, 3, 3, healthy), route.Healthy},                        // newer
-		{health(11, 1, 3, open), route.CircuitOpen},                       // the next leader counts anew
-		{health(10, 4, 3, healthy), route.CircuitOpen},                    // its predecessor is late
-		{health(1_900_000_000_000<<16, 1, 3, healthy), route.CircuitOpen}, // from a future that no leader lives in
-		{health(11, 2, 4, healthy), route.Healthy},                        // ahead of our configuration: obeyed, and fetched
+		{health(10, 1, 3, healthy), route.CircuitOpen},               // again
+		{health(9, 99, 3, healthy), route.CircuitOpen},               // deposed
+		{health(10, 2, 2, healthy), route.CircuitOpen},               // of an older configuration
+		{health(10, 3, 3, healthy), route.Healthy},                   // newer
+		{health(11, 1, 3, open), route.CircuitOpen},                  // the next leader counts anew
+		{health(10, 4, 3, healthy), route.CircuitOpen},               // its predecessor is late
+		{health(clock.EpochMax+1, 1, 3, healthy), route.CircuitOpen}, // after which no leader could ever speak
+		{health(11, 2, 4, healthy), route.Healthy},                   // ahead of our configuration: obeyed, and fetched
 	} {
 		k.TakeHealth(step.h)
 		if got := state(k); got != step.want {

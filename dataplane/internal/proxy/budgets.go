@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"sync"
-	"time"
 
 	"github.com/aimux/aimux/shared/route"
 )
@@ -36,15 +35,15 @@ func (b *budgets) request(table *route.Table, nowMs int64) {
 }
 
 // retry takes the right to one retry, if there is one left.
-func (b *budgets) retry() bool {
+func (b *budgets) retry(nowMs int64) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.retries.Spend(time.Now().UnixMilli())
+	return b.retries.Spend(nowMs)
 }
 
 // hedge takes the right to one hedge, if there is one left.
-func (b *budgets) hedge() bool {
+func (b *budgets) hedge(nowMs int64) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.hedges.Spend(time.Now().UnixMilli())
+	return b.hedges.Spend(nowMs)
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/aimux/aimux/dataplane/internal/analyze"
 	"github.com/aimux/aimux/dataplane/internal/dialect"
@@ -63,7 +62,7 @@ func (h *Handler) Warm(t *route.Table) (*Desk, error) {
 }
 
 // Heed takes what a newer view of health says of keys. Safe for concurrent use.
-func (d *Desk) Heed(t *route.Table, now time.Time) { d.bound.Heed(t, now.UnixMilli()) }
+func (d *Desk) Heed(t *route.Table, nowMs int64) { d.bound.Heed(t, nowMs) }
 
 func (h *Handler) place(t *route.Table, target *route.Target) (place, error) {
 	p := t.Provider(target.Provider)

@@ -247,7 +247,7 @@ type modelPage struct {
 
 // providers describes every provider as this node sees it.
 func (h *Handler) providers(t *route.Table, d *Desk) []providerPage {
-	now := time.Now().UnixMilli()
+	now := h.deps.Vitals.NowMs()
 	pages := make([]providerPage, 0, len(t.Providers()))
 	for i := range t.Providers() {
 		p := &t.Providers()[i]

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"math/rand/v2"
 	"slices"
-	"time"
 
 	"github.com/aimux/aimux/dataplane/internal/analyze"
 	"github.com/aimux/aimux/dataplane/internal/keeper"
@@ -35,7 +34,7 @@ func (x *exchange) choose() *fault.Fault {
 
 // look is how everything stands with this node now.
 func (h *Handler) look(desk *Desk, table *route.Table) vitals.View {
-	return vitals.View{Bound: desk.bound, Table: table, NowMs: time.Now().UnixMilli(), Busy: h.busy}
+	return vitals.View{Bound: desk.bound, Table: table, NowMs: h.deps.Vitals.NowMs(), Busy: h.busy}
 }
 
 // blame names the place in the body that needs what nobody can do.

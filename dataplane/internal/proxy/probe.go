@@ -45,7 +45,7 @@ func (h *Handler) Probes(ctx context.Context) {
 				continue
 			}
 			vital := &vitals.Attempt{}
-			if len(room) == cap(room) || !s.Warm.bound.BeginProbe(vital, i, s.Table, time.Now().UnixMilli()) {
+			if len(room) == cap(room) || !s.Warm.bound.BeginProbe(vital, i, s.Table, h.deps.Vitals.NowMs()) {
 				continue
 			}
 			room <- struct{}{}
@@ -68,7 +68,7 @@ func (h *Handler) probe(ctx context.Context, p *place, vital *vitals.Attempt, bo
 	h.deps.Ledger.Begin(target)
 	limit := probeTimeout
 	if grant := table.Health(i).Probe; grant.Node == h.config.Node && grant.ExpiresMs > 0 {
-		limit = min(limit, time.UnixMilli(grant.ExpiresMs).Sub(began)) // behind it, somebody else may hold the next grant
+		limit = min(limit, time.Duration(grant.ExpiresMs-h.deps.Vitals.NowMs())*time.Millisecond) // behind it, somebody else may hold the next grant
 	}
 	span := h.deps.Tracer.Client("probe "+target.Provider, began)
 	f := h.callProbe(ctx, p, key, limit)

@@ -150,7 +150,7 @@ func (x *exchange) overdue(t *try, now time.Time) {
 	if x.hedging != nil || x.hedged != nil || x.winner != nil || x.committed || !more || len(x.tries) >= x.triesMax() {
 		return
 	}
-	if !x.h.budgets.hedge() {
+	if !x.h.budgets.hedge(x.h.deps.Vitals.NowMs()) {
 		x.h.metrics.hedgesDenied.Add(1)
 		return
 	}

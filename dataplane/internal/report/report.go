@@ -13,6 +13,7 @@ import (
 	outcomev1 "github.com/aimux/aimux/proto/gen/aimux/outcome/v1"
 	tablev1 "github.com/aimux/aimux/proto/gen/aimux/table/v1"
 	"github.com/aimux/aimux/shared/bus"
+	"github.com/aimux/aimux/shared/clock"
 	"github.com/aimux/aimux/shared/outcome"
 )
 
@@ -42,7 +43,9 @@ type Deps struct {
 	Ledger *outcome.Ledger
 	// Heartbeat says how the node is.
 	Heartbeat func() *tablev1.Heartbeat
-	Log       *slog.Logger
+	// Clock is the node's; zero is the wall clock.
+	Clock clock.Steady
+	Log   *slog.Logger
 }
 
 // The rhythm. Ordinary batches are spread so that nodes do not speak in step. The first failure goes at once; those that follow it wait just long
@@ -236,7 +239,7 @@ func (r *Reporter) batch(urgent bool) {
 	}
 	r.seq++
 	m := &outcomev1.Batch{
-		Boot: r.config.Boot, Seq: r.seq, SentUnixMs: now.UnixMilli(), Targets: counters, RecordsDropped: r.dropped.Load(), Urgent: urgent,
+		Boot: r.config.Boot, Seq: r.seq, SentUnixMs: r.deps.Clock.Ms(now), Targets: counters, RecordsDropped: r.dropped.Load(), Urgent: urgent,
 	}
 	for _, rec := range records {
 		m.Records = append(m.Records, rec.Wire(r.config.Node))

@@ -32,7 +32,7 @@ const probeTime = 60 * time.Second
 // somebody else in the meantime: go elsewhere. lastResort means that nobody is better, so that a closed door is no reason.
 func (b *Bound) Begin(a *Attempt, i int, key *Key, table *route.Table, lastResort bool) (ok bool) {
 	t := b.targets[i]
-	nowMs := time.Now().UnixMilli()
+	nowMs := b.vitals.NowMs()
 	a.bound, a.target, a.key, a.pace = b, t, key, b.paceOf(i, key)
 	health := table.Health(i)
 	out := isOut(health.State) && !health.Stale
@@ -119,7 +119,7 @@ func (a *Attempt) Overdue(waited time.Duration, measured bool) bool {
 	if a.overdue.Swap(true) {
 		return false
 	}
-	nowMs := time.Now().UnixMilli()
+	nowMs := a.bound.vitals.NowMs()
 	if measured {
 		a.target.first.follow(nowMs, waited)
 	}
@@ -138,7 +138,7 @@ func (a *Attempt) FirstToken(after time.Duration) {
 	}
 	a.spoken = true
 	t := a.target
-	nowMs := time.Now().UnixMilli()
+	nowMs := a.bound.vitals.NowMs()
 	if after > 0 {
 		t.first.follow(nowMs, after)
 	}
@@ -154,7 +154,7 @@ func (a *Attempt) FirstToken(after time.Duration) {
 // End ends the attempt as f says. tokens and duration from the first token on give the time per token; 0 tokens give none.
 func (a *Attempt) End(f *fault.Fault, tokens int, streamed time.Duration) {
 	t := a.target
-	nowMs := time.Now().UnixMilli()
+	nowMs := a.bound.vitals.NowMs()
 	t.inFlight.Add(-1)
 	if inFlight := int64(a.pace.inFlight.Add(-1)) + 1; f.Kind == fault.Overloaded || f.Kind == fault.RateLimited {
 		a.pace.learn(func(p *pace) { p.overloaded(nowMs, a.begunMs, inFlight) })

@@ -63,7 +63,7 @@ func blockedUntil(keys []*Key) int64 {
 // blocked, were tried already, or have as many requests in flight as they are known to take.
 func (b *Bound) PickKey(i int, table *route.Table, tried []*Key) (key *Key, ok bool) {
 	keys := b.keys[table.Target(i).Provider]
-	nowMs := time.Now().UnixMilli()
+	nowMs := b.vitals.NowMs()
 	if len(keys) == 0 {
 		return nil, len(tried) == 0 && (b.fixed || !b.paces[i][0].full(nowMs))
 	}

@@ -4,7 +4,6 @@ import (
 	"math"
 	"sync"
 	"sync/atomic"
-	"time"
 )
 
 // pace is how many requests at once one key takes for one model, as it has been learnt: pure arithmetic, without a clock. Nothing is known, and
@@ -183,6 +182,6 @@ func (b *Bound) paceOf(i int, key *Key) *pacer {
 
 // Told notes how many requests the provider says may still be begun with the attempt's key.
 func (a *Attempt) Told(left int64) {
-	nowMs := time.Now().UnixMilli()
+	nowMs := a.bound.vitals.NowMs()
 	a.pace.learn(func(p *pace) { p.told(nowMs, left) })
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/aimux/aimux/shared/circuit"
+	"github.com/aimux/aimux/shared/clock"
 	"github.com/aimux/aimux/shared/fault"
 	"github.com/aimux/aimux/shared/outcome"
 	"github.com/aimux/aimux/shared/provider"
@@ -28,6 +29,8 @@ type Deps struct {
 	Node string
 	// Changed is told of every change of a circuit; it must not block. Several goroutines may call it at once.
 	Changed func(Change)
+	// Clock is the node's; zero is the wall clock.
+	Clock clock.Steady
 }
 
 // Vitals keeps the signs of every target by its name, so that they outlive the tables. Bind and Suspect take a lock; what a request
@@ -48,6 +51,9 @@ type Vitals struct {
 func New(deps Deps) *Vitals {
 	return &Vitals{deps: deps, targets: map[string]*target{}, vendors: map[string]*vendor{}, idOf: map[string]uint32{}}
 }
+
+// NowMs is the node's time, by which everything here is counted: milliseconds since 1970 by a clock that nobody sets.
+func (v *Vitals) NowMs() int64 { return v.deps.Clock.Ms(time.Now()) }
 
 // target holds one target's signs. The atomics are written by whoever serves a request and read at every pick.
 type target struct {
@@ -249,7 +255,7 @@ type Sign struct {
 // Sign reads the figures of a target.
 func (b *Bound) Sign(i int, table *route.Table) Sign {
 	t := b.targets[i]
-	limit, nowMs := 0.0, time.Now().UnixMilli()
+	limit, nowMs := 0.0, b.vitals.NowMs()
 	for _, p := range b.paces[i] {
 		one := p.limit(nowMs)
 		if limit += one; one == 0 {

@@ -2171,7 +2171,11 @@ type TargetHealth struct {
 	OpenIn []string `protobuf:"bytes,18,rep,name=open_in,json=openIn,proto3" json:"open_in,omitempty"`
 	Heeded bool     `protobuf:"varint,19,opt,name=heeded,proto3" json:"heeded,omitempty"`
 	// check is how the provider's last free probe went; unset before the first, and for models and keys.
-	Check         *Check `protobuf:"bytes,20,opt,name=check,proto3" json:"check,omitempty"`
+	Check *Check `protobuf:"bytes,20,opt,name=check,proto3" json:"check,omitempty"`
+	// override_until_unix_ms is when the operator's word on the provider ends by itself; 0 when there is none, or it has no end.
+	OverrideUntilUnixMs int64 `protobuf:"varint,21,opt,name=override_until_unix_ms,json=overrideUntilUnixMs,proto3" json:"override_until_unix_ms,omitempty"`
+	// by_hand says that state and reason are the operator's word, and not the circuit's own.
+	ByHand        bool `protobuf:"varint,22,opt,name=by_hand,json=byHand,proto3" json:"by_hand,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2344,6 +2348,20 @@ func (x *TargetHealth) GetCheck() *Check {
 		return x.Check
 	}
 	return nil
+}
+
+func (x *TargetHealth) GetOverrideUntilUnixMs() int64 {
+	if x != nil {
+		return x.OverrideUntilUnixMs
+	}
+	return 0
+}
+
+func (x *TargetHealth) GetByHand() bool {
+	if x != nil {
+		return x.ByHand
+	}
+	return false
 }
 
 // Check is how a free probe of a provider went: it is free of charge, and tells whether the provider can be reached and takes the key.
@@ -3585,7 +3603,7 @@ const file_aimux_table_v1_table_proto_rawDesc = "" +
 	"\x06demand\x18\b \x01(\v2\x16.aimux.table.v1.DemandR\x06demand\x12\x1b\n" +
 	"\tshare_ppm\x18\t \x01(\rR\bsharePpm\x12!\n" +
 	"\fthrottled_ms\x18\n" +
-	" \x01(\rR\vthrottledMs\"\xaa\x05\n" +
+	" \x01(\rR\vthrottledMs\"\xf8\x05\n" +
 	"\fTargetHealth\x12\x1a\n" +
 	"\bprovider\x18\x01 \x01(\tR\bprovider\x12\x14\n" +
 	"\x05model\x18\x02 \x01(\tR\x05model\x12+\n" +
@@ -3612,7 +3630,9 @@ const file_aimux_table_v1_table_proto_rawDesc = "" +
 	"\rretry_unix_ms\x18\x11 \x01(\x03R\vretryUnixMs\x12\x17\n" +
 	"\aopen_in\x18\x12 \x03(\tR\x06openIn\x12\x16\n" +
 	"\x06heeded\x18\x13 \x01(\bR\x06heeded\x12+\n" +
-	"\x05check\x18\x14 \x01(\v2\x15.aimux.table.v1.CheckR\x05check\"O\n" +
+	"\x05check\x18\x14 \x01(\v2\x15.aimux.table.v1.CheckR\x05check\x123\n" +
+	"\x16override_until_unix_ms\x18\x15 \x01(\x03R\x13overrideUntilUnixMs\x12\x17\n" +
+	"\aby_hand\x18\x16 \x01(\bR\x06byHand\"O\n" +
 	"\x05Check\x12\x1c\n" +
 	"\n" +
 	"at_unix_ms\x18\x01 \x01(\x03R\batUnixMs\x12\x14\n" +
