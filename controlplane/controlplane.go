@@ -421,6 +421,7 @@ func (r *replica) subscribe(ctx context.Context) (unsubscribe func(), err error)
 				}
 			})
 		},
+		func() (func(), error) { return b.ServeSpent(r.ledger.spent) },
 	} {
 		stop, begun := begin()
 		if begun != nil {

@@ -32,7 +32,7 @@ const (
 
 // blocks are where the ledger reads from; *bus.Bus is one.
 type blocks interface {
-	WatchUsage(ctx context.Context, after uint64, replicas int, restart func(), handle func(sequence uint64, m *outcomev1.UsageBlock)) error
+	WatchUsage(ctx context.Context, after uint64, replicas int, restart, whole func(), handle func(sequence uint64, m *outcomev1.UsageBlock)) error
 }
 
 // ledger is what was used, by day and by who used it. Every replica sums up the same stream by itself, each block once, and keeps the sums on
@@ -45,8 +45,11 @@ type ledger struct {
 
 	mu      sync.Mutex
 	book    book   // guarded by mu
+	purse   purse  // guarded by mu
 	trouble string // guarded by mu
 	dirty   bool   // guarded by mu
+	// whole: all that the stream had has been counted, once since the start.
+	whole bool // guarded by mu
 }
 
 // book is a ledger's content, as it is kept on disk.
@@ -77,6 +80,7 @@ type boot struct {
 // lineKey is what sums are kept apart by.
 type lineKey struct {
 	Day      string `json:"day"`
+	Region   string `json:"region,omitempty"`
 	Key      string `json:"key,omitempty"`
 	Team     string `json:"team,omitempty"`
 	Provider string `json:"provider"`
@@ -90,7 +94,8 @@ type line struct {
 
 // newLedger opens the book in that directory; without one, or without a good book, it begins with the first block that the stream has.
 func newLedger(from blocks, replicas int, dir string, log *slog.Logger) *ledger {
-	l := &ledger{from: from, replicas: replicas, log: log, book: newBook()}
+	l := &ledger{from: from, replicas: replicas, log: log, book: newBook(), purse: purse{sums: map[purseKey]uint64{}}}
+	l.purse.turn(time.Now())
 	if dir == "" {
 		return l
 	}
@@ -105,6 +110,9 @@ func newLedger(from blocks, replicas int, dir string, log *slog.Logger) *ledger 
 	if err != nil {
 		l.log.Warn("the ledger of usage cannot be read; it begins anew", "file", l.path, "error", err)
 		l.book = newBook()
+	}
+	for at, s := range l.book.lines {
+		l.purse.add(at, s.costNano)
 	}
 	return l
 }
@@ -153,7 +161,7 @@ func (l *ledger) read(ctx context.Context) {
 		l.mu.Lock()
 		after := l.book.Sequence
 		l.mu.Unlock()
-		err := l.from.WatchUsage(ctx, after, l.replicas, l.restart, l.observe)
+		err := l.from.WatchUsage(ctx, after, l.replicas, l.restart, l.becomeWhole, l.observe)
 		if ctx.Err() != nil {
 			return
 		}
@@ -175,11 +183,19 @@ func (l *ledger) restart() {
 	l.book.Sequence = 0
 }
 
+// becomeWhole is for the end of the stream.
+func (l *ledger) becomeWhole() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.whole = true
+}
+
 // observe counts a block, unless it has been counted.
 func (l *ledger) observe(sequence uint64, m *outcomev1.UsageBlock) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.trouble, l.dirty = "", true
+	l.purse.turn(time.Now())
 	b := &l.book
 	b.Sequence = max(b.Sequence, sequence)
 	key := bootKey{m.GetNode(), m.GetBoot()}
@@ -196,7 +212,8 @@ func (l *ledger) observe(sequence uint64, m *outcomev1.UsageBlock) {
 	b.Recorded = max(b.Recorded, m.GetEndedUnixMs())
 	day := time.UnixMilli(m.GetEndedUnixMs()).UTC().Format(dayFormat)
 	for _, w := range m.GetLines() {
-		at := lineKey{day, w.GetCaller(), w.GetTeam(), w.GetProvider(), w.GetModel()}
+		at := lineKey{day, m.GetRegion(), w.GetCaller(), w.GetTeam(), w.GetProvider(), w.GetModel()}
+		l.purse.add(at, w.GetCostNanoUsd())
 		s := b.lines[at]
 		if s == nil {
 			s = &usageSum{}

@@ -17,12 +17,13 @@ import (
 // tape is a stream of usage that tests write on; it breaks off after every block, and gives the last one twice.
 type tape struct{ blocks []*outcomev1.UsageBlock }
 
-func (s *tape) WatchUsage(ctx context.Context, after uint64, _ int, restart func(), handle func(uint64, *outcomev1.UsageBlock)) error {
+func (s *tape) WatchUsage(ctx context.Context, after uint64, _ int, restart, whole func(), handle func(uint64, *outcomev1.UsageBlock)) error {
 	if uint64(len(s.blocks)) < after {
 		restart()
 		after = 0
 	}
 	if after == uint64(len(s.blocks)) {
+		whole()
 		<-ctx.Done()
 		return ctx.Err()
 	}

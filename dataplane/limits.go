@@ -4,12 +4,14 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
 	"github.com/aimux/aimux/dataplane/internal/auth"
 	"github.com/aimux/aimux/dataplane/internal/limit"
 	"github.com/aimux/aimux/dataplane/internal/proxy"
+	outcomev1 "github.com/aimux/aimux/proto/gen/aimux/outcome/v1"
 	tablev1 "github.com/aimux/aimux/proto/gen/aimux/table/v1"
 	"github.com/aimux/aimux/shared/fault"
 	"github.com/aimux/aimux/shared/route"
@@ -29,10 +31,27 @@ func (n *node) newLimits() error {
 		}
 		source = redis
 	}
-	n.limits = limits{limit.New(
-		limit.Config{Node: fmt.Sprintf("%s.%d", n.cfg.ID, n.boot.UnixMilli())},
-		limit.Deps{Source: source, Log: n.deps.Log},
-	)}
+	deps := limit.Deps{Source: source, Log: n.deps.Log}
+	if n.deps.Bus != nil {
+		deps.Ledger = n.spent
+	}
+	n.limits = limits{limit.New(limit.Config{Node: fmt.Sprintf("%s.%d", n.cfg.ID, n.boot.UnixMilli())}, deps)}
+	return nil
+}
+
+// spent asks the control plane's ledger; it is a limit.Ledger.
+func (n *node) spent(ctx context.Context, budgets []limit.Budget, spent []limit.Spent) error {
+	ask := make([]*outcomev1.Budget, len(budgets))
+	for i, b := range budgets {
+		ask[i] = &outcomev1.Budget{Scope: b.Scope, Period: b.Period}
+	}
+	known, err := n.deps.Bus.FetchSpent(ctx, ask)
+	if err != nil {
+		return err
+	}
+	for i, s := range known {
+		spent[i] = limit.Spent{Here: int64(min(s.GetHereNanoUsd(), math.MaxInt64)), All: int64(min(s.GetAllNanoUsd(), math.MaxInt64))}
+	}
 	return nil
 }
 

@@ -50,6 +50,11 @@ func (b *Bus) ServeConfig(current func() *tablev1.Config) (stop func(), err erro
 	})
 }
 
+// ServeSpent answers nodes that ask what has been spent.
+func (b *Bus) ServeSpent(spent func(*outcomev1.SpentRequest) *outcomev1.SpentAnswer) (stop func(), err error) {
+	return serve(b, b.lanes.spent, b.inCluster("spent.get"), "controlplanes", func(ask *outcomev1.SpentRequest) proto.Message { return spent(ask) })
+}
+
 // PublishLead says that this replica leads the region, under the header's epoch.
 func (b *Bus) PublishLead(m *tablev1.Header) error {
 	return b.publish(b.lanes.lead, b.inRegion("lead"), m)

@@ -14,6 +14,7 @@
 //	aimux.v1.<cluster>.catalog                          revision and bytes   a replica that saved -> every replica
 //	aimux.v1.<cluster>.config.get                       request and answer   node -> any one control plane
 //	aimux.v1.<cluster>.usage.<node>                     outcomev1.UsageBlock node -> a stream -> every control plane
+//	aimux.v1.<cluster>.spent.get                        request and answer   node -> any one control plane
 //	aimux.v1.<cluster>.explain[.<node>]                 request and answer   control plane -> one node, or any
 //
 // The last token of what a node sends is its own name, so that a server that authorizes by subject can hold each node to

@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	"fmt"
 
 	outcomev1 "github.com/aimux/aimux/proto/gen/aimux/outcome/v1"
 	tablev1 "github.com/aimux/aimux/proto/gen/aimux/table/v1"
@@ -63,6 +64,20 @@ func (b *Bus) FetchConfig(ctx context.Context) (*tablev1.Config, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// FetchSpent asks any one control plane what the ledger knows to have been spent, here and everywhere, in the order of the budgets. Errors are
+// those of FetchConfig.
+func (b *Bus) FetchSpent(ctx context.Context, budgets []*outcomev1.Budget) ([]*outcomev1.Spent, error) {
+	answer := &outcomev1.SpentAnswer{}
+	ask := &outcomev1.SpentRequest{Region: b.cfg.Region, Budgets: budgets}
+	if err := b.request(ctx, b.lanes.spent, b.inCluster("spent.get"), ask, answer); err != nil {
+		return nil, err
+	}
+	if len(answer.GetSpent()) != len(budgets) {
+		return nil, fmt.Errorf("asking what was spent of %d budgets: the answer is of %d", len(budgets), len(answer.GetSpent()))
+	}
+	return answer.GetSpent(), nil
 }
 
 // ServeExplain answers what this node would do with a request, for those who ask this node by name and those who ask any.

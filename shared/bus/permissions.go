@@ -16,7 +16,7 @@ func NodePermissions(cluster, region, node string) Permissions {
 	all := "aimux.v1." + cluster + "."
 	here := all + "region." + region + "."
 	return Permissions{
-		Publish: []string{here + "outcome." + node, here + "node." + node, here + "suspect." + node, all + "usage." + node, all + "config.get"},
+		Publish: []string{here + "outcome." + node, here + "node." + node, here + "suspect." + node, all + "usage." + node, all + "config.get", all + "spent.get"},
 		Subscribe: []string{
 			here + "health", here + "config", here + "suspect.*", all + "explain", all + "explain." + node, inbox(cluster, node) + ".>",
 		},
@@ -35,7 +35,7 @@ func ControlPlanePermissions(cluster, region, replica string) Permissions {
 			"$KV.AIMUX_CONFIG.catalog." + cluster, "$JS.API.INFO",
 		},
 		Subscribe: []string{
-			here + "outcome.*", here + "health", here + "lead", all + "region.*.node.*", all + "region.*.digest", all + "catalog", all + "config.get",
+			here + "outcome.*", here + "health", here + "lead", all + "region.*.node.*", all + "region.*.digest", all + "catalog", all + "config.get", all + "spent.get",
 			inbox(cluster, replica) + ".>",
 		},
 		Answers: true,

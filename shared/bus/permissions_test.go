@@ -99,7 +99,7 @@ func TestAStolenNodeKeyIsWorthLittle(t *testing.T) {
 		"$SYS.REQ.SERVER.PING", "_INBOX." + bustest.Cluster + ".node-2.x", "aimux.v1.other.region.here.outcome.node-1",
 	}
 	listen := []string{
-		">", "aimux.>", "*", here + "outcome.*", here + "node.*", all + "usage.*", all + "catalog", here + "lead", all + "config.get", "_INBOX.>", "$KV.>", "$SYS.>",
+		">", "aimux.>", "*", here + "outcome.*", here + "node.*", all + "usage.*", all + "catalog", here + "lead", all + "config.get", all + "spent.get", "_INBOX.>", "$KV.>", "$SYS.>",
 		"_INBOX." + bustest.Cluster + ".node-2.>", "_INBOX." + bustest.Cluster + ".*.>", all + "explain.node-2",
 	}
 	for _, subject := range speak {

@@ -24,7 +24,7 @@ type lane struct {
 
 // lanes are all kinds of messages.
 type lanes struct {
-	outcomes, heartbeats, suspects, health, config, lead, digests, catalog, explain, usage *lane
+	outcomes, heartbeats, suspects, health, config, lead, digests, catalog, explain, usage, spent *lane
 }
 
 func newLanes() lanes {
@@ -39,11 +39,12 @@ func newLanes() lanes {
 		catalog:    &lane{name: "catalog", bytesMax: 16 * mib, pendingMax: 64},
 		explain:    &lane{name: "explain", bytesMax: 16 * mib, pendingMax: 64, proof: maced},
 		usage:      &lane{name: "usage", bytesMax: mib, pendingMax: 64, proof: maced},
+		spent:      &lane{name: "spent", bytesMax: mib, pendingMax: 256, proof: maced},
 	}
 }
 
 func (l *lanes) all() []*lane {
-	return []*lane{l.outcomes, l.heartbeats, l.suspects, l.health, l.config, l.lead, l.digests, l.catalog, l.explain, l.usage}
+	return []*lane{l.outcomes, l.heartbeats, l.suspects, l.health, l.config, l.lead, l.digests, l.catalog, l.explain, l.usage, l.spent}
 }
 
 // pendingBytesMax bounds what waits for one handler, in bytes, whatever the number of messages.

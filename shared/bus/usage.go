@@ -76,9 +76,9 @@ func acknowledged(reply []byte) error {
 
 // WatchUsage calls handle for every block of every node, in the order in which they were kept, from the one after that sequence on, until ctx
 // ends or something fails. A stream that is not there is made, with so many replicas, 0 meaning 3 on a NATS cluster, else 1. Blocks may
-// come twice. When the stream has been made anew, its sequences begin anew: restart is called first. It asks for one block after the other,
+// come twice. When the stream has been made anew, its sequences begin anew: restart is called first; whole is called when for now there is no further block. It asks for one block after the other,
 // and keeps nothing at the server that could be lost with it.
-func (b *Bus) WatchUsage(ctx context.Context, after uint64, replicas int, restart func(), handle func(sequence uint64, m *outcomev1.UsageBlock)) error {
+func (b *Bus) WatchUsage(ctx context.Context, after uint64, replicas int, restart, whole func(), handle func(sequence uint64, m *outcomev1.UsageBlock)) error {
 	stream, err := b.usageStream(ctx, replicas)
 	if err != nil {
 		return fmt.Errorf("opening the stream of usage: %w", translate(err))
@@ -86,6 +86,7 @@ func (b *Bus) WatchUsage(ctx context.Context, after uint64, replicas int, restar
 	for {
 		raw, err := stream.GetMsg(ctx, after+1, jetstream.WithGetMsgSubject(b.inCluster("usage.*")))
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			whole()
 			if err = usageRest(ctx); err == nil {
 				var info *jetstream.StreamInfo
 				if info, err = stream.Info(ctx); err == nil && info.State.LastSeq < after {

@@ -108,8 +108,14 @@ func (l Limits) Part(sharePPM uint32) Limits {
 	}
 	for _, n := range [...]*int64{&l.InFlight, &l.Requests, &l.Tokens, &l.InputTokens, &l.OutputTokens, &l.NanoPerDay, &l.NanoPerMonth} {
 		if *n > 0 {
-			*n = max(*n/ppm*int64(sharePPM)+*n%ppm*int64(sharePPM)/ppm, 1)
+			*n = max(Part(*n, sharePPM), 1)
 		}
 	}
 	return l
+}
+
+// Part is so many parts per million of n, which is not negative.
+func Part(n int64, sharePPM uint32) int64 {
+	share := int64(min(sharePPM, ppm))
+	return n/ppm*share + n%ppm*share/ppm
 }

@@ -15,8 +15,10 @@ type budget struct{ nodes map[string]int64 }
 
 // budgetAsk is what a node wants of a budget.
 type budgetAsk struct {
-	// limit of the whole cluster; spent by this node since the period's start; want is how much more it may come to spend.
+	// limit of the whole region; spent by this node since the period's start; want is how much more it may come to spend.
 	limit, spent, want int64
+	// known is what the ledger says that all have spent.
+	known int64
 }
 
 // draw gives the sum that the node may spend in the whole period; left is what nobody has taken.
@@ -30,6 +32,7 @@ func (b *budget) draw(node string, a budgetAsk) (granted, left int64) {
 			others += sum
 		}
 	}
+	others = max(others, a.known-a.spent) // what the node itself has not spent, others have
 	granted = max(min(a.spent+a.want, a.limit-others), 0)
 	b.nodes[node] = max(a.spent, granted)
 	return granted, max(a.limit-others-b.nodes[node], 0)
@@ -37,7 +40,7 @@ func (b *budget) draw(node string, a budgetAsk) (granted, left int64) {
 
 // budgetMeter is a budget as this node sees it. The request path uses the atomics; all else belongs to Run's goroutine.
 type budgetMeter struct {
-	key    string
+	scope  string
 	period int
 	// spent or reserved since the period's start, of what the node is allowed to.
 	spent   *atomic.Int64
@@ -50,12 +53,25 @@ type budgetMeter struct {
 	left    atomic.Int64
 	refused atomic.Uint64
 
-	name                string // of the period, as in 2026-11
+	name string // of the period, as in 2026-11
+	// whole is the cluster's limit, of which the region has a part; known is what the ledger says to be spent, and read when it was asked.
+	whole   int64
+	partPPM uint32
+	nodes   int64
+	known   Spent
+	read    time.Time
+	// heard says that the ledger has answered since this meter began, or that nobody waits for it any more. Until then the source is not asked: it
+	// may have forgotten what was spent.
+	heard bool
+	// limit is what the region may spend, share the node's fair share of it, block what is fetched ahead.
 	limit, share, block int64
 	mode                route.LimitMode
-	// answered is when the source last answered, in this period; told is how much it then knew to be spent.
-	answered, again time.Time
-	told            int64
+	// answered is when the source last answered, in this period; told is how much of this node's spending it then knew, of which limit, and
+	// taken what all had taken.
+	answered, again          time.Time
+	told, toldLimit, toldAll int64
+	// silent says that the source was last asked in vain.
+	silent bool
 }
 
 // A node fetches a sixty-fourth of its share ahead: by so much, times the nodes, a budget may remain unspent.
@@ -65,11 +81,14 @@ const (
 	budgetPatience = 10 * time.Second // without an answer for so long a node goes by its mode
 )
 
-func newBudget(spent *atomic.Int64, key string, period int, now time.Time) *budgetMeter {
-	m := &budgetMeter{spent: spent, key: key, period: period}
+func newBudget(spent *atomic.Int64, scope string, period int, now time.Time, heard bool) *budgetMeter {
+	m := &budgetMeter{spent: spent, scope: scope, period: period, heard: heard}
 	m.turn(now)
 	return m
 }
+
+// key names the budget of this period at the source.
+func (m *budgetMeter) key() string { return m.scope + "/" + spendKeys[m.period] + "/" + m.name }
 
 // turn begins a period.
 func (m *budgetMeter) turn(now time.Time) {
@@ -82,8 +101,10 @@ func (m *budgetMeter) turn(now time.Time) {
 	}
 	m.endsMs.Store(ends.UnixMilli())
 	m.spent.Store(0)
+	m.known, m.read = Spent{}, time.Time{}
+	m.answered, m.again, m.told, m.toldAll = time.Time{}, time.Time{}, 0, 0
+	m.size()
 	m.left.Store(m.limit)
-	m.answered, m.again, m.told = time.Time{}, time.Time{}, 0
 	m.begin()
 }
 
@@ -95,16 +116,39 @@ func (m *budgetMeter) begin() {
 	}
 }
 
-func (m *budgetMeter) adjust(limit, nodes int64, mode route.LimitMode) {
-	fresh := m.limit == 0
-	m.limit, m.share, m.mode = limit, max(limit/max(nodes, 1), 1), mode
-	m.block = max(m.share/budgetParts, 1)
-	m.low.Store(m.block / 2)
+// adjust sets the cluster's limit, and the region's part of what is left of it.
+func (m *budgetMeter) adjust(whole int64, partPPM uint32, nodes int64, mode route.LimitMode) {
+	fresh := m.whole == 0
+	m.whole, m.partPPM, m.nodes, m.mode = whole, partPPM, max(nodes, 1), mode
+	m.size()
 	m.again = time.Time{}
 	if fresh {
-		m.left.Store(limit)
+		m.left.Store(m.limit)
 		m.begin()
 	}
+}
+
+// size works the limit out: what the region has spent, and its part of what nobody has. So the regions' limits together are the cluster's, however
+// their parts change.
+func (m *budgetMeter) size() {
+	m.limit = m.known.Here + route.Part(max(m.whole-m.known.All, 0), m.partPPM)
+	m.share = max(m.limit/max(m.nodes, 1), 1)
+	m.block = max(m.share/budgetParts, 1)
+	m.low.Store(m.block / 2)
+}
+
+// learn takes what the ledger says. It only ever says more.
+func (m *budgetMeter) learn(known Spent) {
+	m.heard = true
+	if known.All >= m.known.All && known.Here >= m.known.Here {
+		m.known = known
+		m.size()
+	}
+}
+
+// news reports that the source should hear what the ledger said: it knows of less, or the limit is another.
+func (m *budgetMeter) news() bool {
+	return min(m.known.Here, m.limit) > m.toldAll || m.limit < m.toldLimit-m.block/2 || m.limit > m.toldLimit+m.block/2
 }
 
 // take takes n if there is anything left.
@@ -128,10 +172,11 @@ func (m *budgetMeter) ask(now time.Time) (a Ask, ok bool) {
 	}
 	spent := max(m.spent.Load(), 0)
 	hungry := m.allowed.Load()-spent < m.block/2
-	if now.Before(m.again) || !hungry && (spent == m.told || now.Sub(m.answered) < budgetTold) {
+	late := spent != m.told && now.Sub(m.answered) >= budgetTold
+	if !m.heard || now.Before(m.again) || !hungry && !late && !m.news() {
 		return Ask{}, false
 	}
-	return Ask{Key: m.key + "/" + m.name, Kind: Money, Limit: m.limit, InUse: spent, Want: m.block, TTL: m.kept(now)}, true
+	return Ask{Key: m.key(), Kind: Money, Limit: m.limit, InUse: spent, Want: m.block, Known: m.known.Here, TTL: m.kept(now)}, true
 }
 
 // kept is for how long the source should remember the period.
@@ -140,10 +185,11 @@ func (m *budgetMeter) kept(now time.Time) time.Duration {
 }
 
 func (m *budgetMeter) apply(asked time.Time, a Ask, g Grant) {
-	if a.Key != m.key+"/"+m.name {
+	if a.Key != m.key() {
 		return
 	}
-	m.answered, m.told = asked, a.InUse
+	m.answered, m.silent = asked, false
+	m.told, m.toldLimit, m.toldAll = a.InUse, a.Limit, a.Limit-g.Left
 	m.again = asked.Add(refillAtOnce)
 	if g.Granted < a.InUse+a.Want {
 		m.again = asked.Add(renewAbove)
@@ -152,23 +198,25 @@ func (m *budgetMeter) apply(asked time.Time, a Ask, g Grant) {
 	m.left.Store(g.Left)
 }
 
-func (m *budgetMeter) alone(now time.Time, _ Ask) { m.again = now.Add(refillSpent) }
+func (m *budgetMeter) alone(now time.Time, _ Ask) { m.again, m.silent = now.Add(refillSpent), true }
 
-// lapse goes by the mode when the source has not answered for long, though it was asked.
+// lapse goes by the mode when the source has not answered for long, though it was asked; but never beyond what the ledger says to be left.
 func (m *budgetMeter) lapse(now time.Time) {
-	if spent := m.spent.Load(); now.Sub(m.answered) < budgetPatience || m.allowed.Load()-spent >= m.block/2 {
+	if !m.silent || now.Sub(m.answered) < budgetPatience {
 		return
 	}
+	allowed := m.allowed.Load()
 	switch m.mode {
 	case route.Strict:
 	case route.Open:
-		m.allowed.Store(m.limit)
+		allowed = m.limit
 	default:
-		m.allowed.Store(max(m.allowed.Load(), m.share))
+		allowed = max(allowed, m.share)
 	}
+	m.allowed.Store(min(allowed, m.spent.Load()+max(m.limit-m.known.Here, 0)))
 }
 
 func (m *budgetMeter) leave() (a Ask, ok bool) {
 	spent := max(m.spent.Load(), 0)
-	return Ask{Key: m.key + "/" + m.name, Kind: Money, Limit: m.limit, InUse: spent, TTL: m.kept(time.Now())}, spent > 0
+	return Ask{Key: m.key(), Kind: Money, Limit: m.limit, InUse: spent, TTL: m.kept(time.Now())}, spent > 0
 }

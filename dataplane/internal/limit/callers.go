@@ -115,7 +115,7 @@ func (p *plan) callerGate(c *callers, id string, old *gate) *gate {
 		old = &gate{name: c.kind + "/" + id, budgets: spent}
 		delete(c.spent, id)
 	}
-	return p.gate(c.kind+"/"+id, limits.Part(p.sharePPM), old, true)
+	return p.gate(c.kind+"/"+id, limits, p.sharePPM, old, true)
 }
 
 // adjust gives all gates the limits of a new plan. The caller holds the limiter's lock.

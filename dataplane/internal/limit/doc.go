@@ -13,7 +13,8 @@
 // slots return and a cut-off node does not use what others were given; and what a node is to hold less, others get when it has said that
 // it does (lease.go). Units, for requests and tokens per minute, are drawn in blocks from a window over the last minute, and what was
 // drawn too much or too little is settled later (window.go). Money is spent from budgets of a day or a month, as sums that each node
-// says again and again (budget.go). All three are pure arithmetic; the scripts for Redis do the same, and a test holds them together.
+// says again and again (budget.go), beside what the ledger of usage knows (ledger.go). All three are pure arithmetic; the scripts for Redis
+// do the same, and a test holds them together.
 //
 // The gates of callers are made when they call and go when they are quiet (callers.go): thousands of keys cost what those who call cost.
 //

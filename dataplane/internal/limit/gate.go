@@ -98,6 +98,8 @@ type builder struct {
 	nodes int64
 	// alone says that there is no source.
 	alone bool
+	// ledger: somebody knows what was spent.
+	ledger bool
 	// born is when the limiter began; longest is how long a request may take.
 	born    time.Time
 	longest time.Duration
@@ -114,26 +116,26 @@ func planOf(table *route.Table, old *plan, b builder) *plan {
 	}
 	b.sharePPM = table.RegionSharePPM()
 	p := &plan{providers: make(map[string]*provided), gates: make(map[string]*gate), keys: table.KeyLimits(), teams: table.TeamLimits(), builder: b}
-	add := func(name string, limits route.Limits) *gate {
-		g := b.gate(name, limits, old.gates[name], false)
+	add := func(name string, limits route.Limits, part uint32) *gate {
+		g := b.gate(name, limits, part, old.gates[name], false)
 		if g != nil {
 			p.gates[name] = g
 		}
 		return g
 	}
-	p.all = add("all", table.Limits().Part(b.sharePPM))
+	p.all = add("all", table.Limits(), b.sharePPM)
 	for i := range table.Providers() {
 		from, part := &table.Providers()[i], table.CapacitySharePPM(i)
 		scope := "provider/" + from.ID
-		at := &provided{own: add(scope, from.Limits.Part(part)), models: make(map[string]*gate), keys: make(map[string]*gate)}
+		at := &provided{own: add(scope, from.Limits, part), models: make(map[string]*gate), keys: make(map[string]*gate)}
 		for i := range from.Models {
 			target := table.Target(from.First + i)
-			if g := add(scope+"/model/"+target.Model, target.Limits.Part(table.Health(target.Index).CapacitySharePPM)); g != nil {
+			if g := add(scope+"/model/"+target.Model, target.Limits, table.Health(target.Index).CapacitySharePPM); g != nil {
 				at.models[target.Model] = g
 			}
 		}
 		for _, c := range from.Credentials {
-			if g := add(scope+"/key/"+c.Fingerprint, from.LimitsPerKey.Part(part)); g != nil {
+			if g := add(scope+"/key/"+c.Fingerprint, from.LimitsPerKey, part); g != nil {
 				at.keys[c.Fingerprint] = g
 			}
 		}
@@ -144,8 +146,10 @@ func planOf(table *route.Table, old *plan, b builder) *plan {
 	return p
 }
 
-// gate makes a scope's meters, or adjusts those that an old one has. lazy is for those who come and go.
-func (b builder) gate(name string, limits route.Limits, old *gate, lazy bool) *gate {
+// gate makes a scope's meters, or adjusts those that an old one has. The limits are the whole cluster's, of which the region has a part; lazy is
+// for those who come and go.
+func (b builder) gate(name string, whole route.Limits, partPPM uint32, old *gate, lazy bool) *gate {
+	limits := whole.Part(partPPM)
 	if limits.None() {
 		return nil
 	}
@@ -178,15 +182,15 @@ func (b builder) gate(name string, limits route.Limits, old *gate, lazy bool) *g
 		}
 		g.units[kind].adjust(limit, b.nodes, limits.Mode)
 	}
-	for period, limit := range [periods]int64{day: limits.NanoPerDay, month: limits.NanoPerMonth} {
+	for period, limit := range [periods]int64{day: whole.NanoPerDay, month: whole.NanoPerMonth} {
 		if limit == 0 {
 			g.budgets[period] = nil
 			continue
 		}
 		if g.budgets[period] == nil {
-			g.budgets[period] = newBudget(&g.counts.spent[period], name+"/"+spendKeys[period], period, time.Now())
+			g.budgets[period] = newBudget(&g.counts.spent[period], name, period, time.Now(), !b.ledger)
 		}
-		g.budgets[period].adjust(limit, b.nodes, limits.Mode)
+		g.budgets[period].adjust(limit, partPPM, b.nodes, limits.Mode)
 	}
 	return g
 }

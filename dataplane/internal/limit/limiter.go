@@ -22,6 +22,8 @@ type Config struct {
 type Deps struct {
 	// Source shares the limits out; nil means that nobody does, and every node keeps to its fair share.
 	Source Source
+	// Ledger knows what has been spent; nil means that nobody does, and budgets are forgotten with the source's memory.
+	Ledger Ledger
 	// Log hears when the source stops and begins to answer; nil means nobody does.
 	Log *slog.Logger
 }
@@ -46,6 +48,9 @@ type Limiter struct {
 	// woken says that kick holds a wish for a round at once.
 	woken atomic.Bool
 	kick  chan struct{}
+	// toRead are budgets that the ledger is to be asked about; ledgerFailures of it in a row belong to its goroutine.
+	toRead         chan []*budgetMeter
+	ledgerFailures int
 	// failures of the source in a row, and when it is asked again; both belong to Run.
 	failures int
 	retry    time.Time
@@ -63,7 +68,7 @@ func New(config Config, deps Deps) *Limiter {
 	if deps.Log == nil {
 		deps.Log = slog.New(slog.DiscardHandler)
 	}
-	l := &Limiter{config: config, deps: deps, kick: make(chan struct{}, 1), keys: newCallers("key"), teams: newCallers("team"), born: time.Now()}
+	l := &Limiter{config: config, deps: deps, kick: make(chan struct{}, 1), toRead: make(chan []*budgetMeter, 1), keys: newCallers("key"), teams: newCallers("team"), born: time.Now()}
 	l.queue.kick = make(chan struct{}, 1)
 	l.permits.New = func() any { return new(Permit) }
 	l.plan.Store(new(plan))
@@ -80,7 +85,7 @@ func (l *Limiter) Apply(table *route.Table, nodesLive int) {
 		return
 	}
 	l.applied = now
-	p := planOf(table, l.plan.Load(), builder{nodes: int64(nodesLive), alone: l.deps.Source == nil, born: l.born})
+	p := planOf(table, l.plan.Load(), builder{nodes: int64(nodesLive), alone: l.deps.Source == nil, ledger: l.deps.Ledger != nil, born: l.born})
 	l.plan.Store(p)
 	l.keys.adjust(p)
 	l.teams.adjust(p)

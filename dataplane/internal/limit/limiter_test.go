@@ -82,7 +82,12 @@ type node struct {
 
 func start(t *testing.T, name string, source limit.Source, table *route.Table) *node {
 	t.Helper()
-	l := limit.New(limit.Config{Node: name}, limit.Deps{Source: source})
+	return startWith(t, name, limit.Deps{Source: source}, table)
+}
+
+func startWith(t *testing.T, name string, deps limit.Deps, table *route.Table) *node {
+	t.Helper()
+	l := limit.New(limit.Config{Node: name}, deps)
 	l.Apply(table, table.NodesLive())
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})

@@ -118,7 +118,7 @@ func (r *Redis) run(ctx context.Context, node string, asks []Ask, grants []Grant
 		switch asks[i].Kind {
 		case Units:
 		case Money:
-			script, args = r.budget, []any{node, asks[i].Limit, asks[i].InUse, asks[i].Want, asks[i].TTL.Milliseconds()}
+			script, args = r.budget, []any{node, asks[i].Limit, asks[i].InUse, asks[i].Want, asks[i].Known, asks[i].TTL.Milliseconds()}
 		case Slots:
 			script = r.lease
 			args = []any{

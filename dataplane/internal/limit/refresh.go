@@ -3,6 +3,7 @@ package limit
 import (
 	"context"
 	"math/rand/v2"
+	"sync"
 	"time"
 )
 
@@ -10,13 +11,14 @@ import (
 const tick = 100 * time.Millisecond
 
 // Run fetches ahead of need until ctx ends. It is the only goroutine that talks to the source; another one tries for those who
-// wait.
+// wait, and one reads the ledger.
 func (l *Limiter) Run(ctx context.Context) {
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
-	waiting := make(chan struct{})
-	go func() { defer close(waiting); l.queue.run(ctx) }()
-	defer func() { <-waiting }()
+	var others sync.WaitGroup
+	defer others.Wait()
+	others.Go(func() { l.queue.run(ctx) })
+	others.Go(func() { l.readLedger(ctx) })
 	for {
 		l.round(ctx)
 		select {
@@ -44,6 +46,7 @@ func (l *Limiter) round(ctx context.Context) {
 	l.mu.Lock()
 	asks, whose := l.due(now)
 	asks = l.sweep(now, asks)
+	l.sendUnread(now)
 	l.mu.Unlock()
 	grants := make([]Grant, len(asks))
 	answered := len(asks) > 0 && l.ask(ctx, now, asks, grants)

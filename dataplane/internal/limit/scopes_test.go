@@ -1,7 +1,9 @@
 package limit_test
 
 import (
+	"context"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -171,6 +173,94 @@ func TestFewUnitsForManyNodes(t *testing.T) {
 		}
 		if served < 8 || served > 10+3 {
 			t.Errorf("%d were let in, of 10 in a minute", served)
+		}
+		for _, n := range nodes {
+			n.stop()
+		}
+	})
+}
+
+// TestSpentStaysSpent begins a budget anew again and again, the node and the store with it: what the ledger knows is not spent twice, with a store
+// or without one.
+func TestSpentStaysSpent(t *testing.T) {
+	const cost, day = 12_000, 12_000_000
+	table := tableWith(t, 1, 1, &tablev1.Limits{NanodollarsPerDay: day})
+	for name, open := range map[string]func() limit.Source{
+		"with a store": func() limit.Source { return limit.NewMemory(time.Now) }, "without one": func() limit.Source { return nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var all, written atomic.Int64
+				today := time.Now().UTC().Format("2006-01-02")
+				ledger := func(_ context.Context, budgets []limit.Budget, spent []limit.Spent) error {
+					for i, b := range budgets {
+						if b.Scope == "provider/p" && b.Period == today {
+							spent[i] = limit.Spent{Here: written.Load(), All: written.Load()}
+						}
+					}
+					return nil
+				}
+				for range 20 {
+					n := startWith(t, "a", limit.Deps{Source: open(), Ledger: ledger}, table)
+					for range 100 {
+						if p, f := n.Enter(table.Target(0), "k1", &route.Ask{PromptTokens: 10, MaxTokens: 50, ExpectTokens: 50}); f == nil {
+							p.Settle(outcome.Usage{Input: 10, Output: 1, Reported: true}, cost)
+							all.Add(cost)
+						}
+						later(100 * time.Millisecond)
+					}
+					n.stop()
+					written.Store(all.Load())
+				}
+				if total := all.Load(); total > day*105/100 || total < day*90/100 {
+					t.Errorf("%d was spent, of %d", total, day)
+				}
+			})
+		})
+	}
+}
+
+// TestRegionsSpendOneBudget moves the regions' parts of a budget to and fro while both spend all that they can.
+func TestRegionsSpendOneBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const cost, day = 12_000, 12_000_000
+		table := tableWith(t, 1, 1, &tablev1.Limits{NanodollarsPerDay: day})
+		part := func(seq uint64, ppm uint32) *route.Table {
+			return table.WithHealth(&tablev1.Health{
+				Header: &tablev1.Header{ConfigRevision: 1, HealthSeq: seq}, NodesLive: 1,
+				Targets: []*tablev1.TargetHealth{{Provider: "p", State: tablev1.State_STATE_HEALTHY, CapacitySharePpm: ppm}},
+			})
+		}
+		var spent [2]atomic.Int64
+		var nodes [2]*node
+		for i := range nodes {
+			ledger := func(_ context.Context, budgets []limit.Budget, known []limit.Spent) error {
+				for at, b := range budgets {
+					if b.Scope == "provider/p" {
+						known[at] = limit.Spent{Here: spent[i].Load(), All: spent[0].Load() + spent[1].Load()}
+					}
+				}
+				return nil
+			}
+			nodes[i] = startWith(t, "a", limit.Deps{Source: limit.NewMemory(time.Now), Ledger: ledger}, part(1, 500_000))
+		}
+		for round := range uint64(20) {
+			for i, n := range nodes {
+				// Who has little to spend has most of what is left.
+				n.Apply(part(round+2, []uint32{900_000, 100_000}[(int(round)+i)%2]), 1)
+			}
+			for range 50 {
+				for i, n := range nodes {
+					if p, f := n.Enter(table.Target(0), "k1", &route.Ask{PromptTokens: 10, MaxTokens: 50, ExpectTokens: 50}); f == nil {
+						p.Settle(outcome.Usage{Input: 10, Output: 1, Reported: true}, cost)
+						spent[i].Add(cost)
+					}
+				}
+				later(200 * time.Millisecond)
+			}
+		}
+		if all := spent[0].Load() + spent[1].Load(); all > day*105/100 || all < day*90/100 {
+			t.Errorf("%d and %d were spent, of %d", spent[0].Load(), spent[1].Load(), day)
 		}
 		for _, n := range nodes {
 			n.stop()

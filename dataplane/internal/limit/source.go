@@ -41,6 +41,10 @@ type Ask struct {
 	// Strict: slots are not given anew while somebody may be using them, even where the source's clock was set.
 	Strict bool
 
+	// Known is what the ledger knows to have been spent of money by all nodes and all that they were before: a source that has forgotten
+	// it goes by that.
+	Known int64
+
 	// Owe are units that were used without having been granted, Back units that were granted and not used.
 	Owe, Back int64
 }
@@ -96,7 +100,7 @@ func (m *Memory) Renew(_ context.Context, node string, asks []Ask, grants []Gran
 			})
 			grants[i] = Grant{Granted: granted, Tight: tight}
 		case Money:
-			granted, left := entry(m.budgets, a.Key).draw(node, budgetAsk{limit: a.Limit, spent: a.InUse, want: a.Want})
+			granted, left := entry(m.budgets, a.Key).draw(node, budgetAsk{limit: a.Limit, spent: a.InUse, want: a.Want, known: a.Known})
 			grants[i] = Grant{Granted: granted, Left: left}
 		default:
 			granted, waitMs, left := entry(m.windows, a.Key).draw(nowMs, unitAsk{limit: a.Limit, want: a.Want, owe: a.Owe, back: a.Back})

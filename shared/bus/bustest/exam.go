@@ -31,6 +31,7 @@ func Run(t *testing.T, join func(t *testing.T) func(name string) *bus.Bus) {
 		{"leaders hear each other and not themselves", leadersHearEachOther},
 		{"a saved catalog reaches every replica whole", catalogReachesAll},
 		{"a node fetches the config from any control plane", fetchConfig},
+		{"a node asks any control plane what was spent", fetchSpent},
 		{"fetching says so when nobody is there", fetchFromNobody},
 		{"a node is asked by name, or any is", explain},
 		{"a stopped watch hears nothing more", stoppedWatch},
@@ -205,6 +206,30 @@ func fetchConfig(t *testing.T, join func(string) *bus.Bus) {
 		if got, err := node.FetchConfig(ctx); err != nil || !proto.Equal(got, want) {
 			t.Fatalf("fetched %v, %v; want %v", got, err, want)
 		}
+	}
+}
+
+func fetchSpent(t *testing.T, join func(string) *bus.Bus) {
+	node, cp := join("node-1"), join("cp-1")
+	must(t)(cp.ServeSpent(func(ask *outcomev1.SpentRequest) *outcomev1.SpentAnswer {
+		answer := &outcomev1.SpentAnswer{}
+		for _, b := range ask.GetBudgets() {
+			if b.GetPeriod() == "2026-11" && ask.GetRegion() == Region {
+				answer.Spent = append(answer.Spent, &outcomev1.Spent{HereNanoUsd: 1, AllNanoUsd: 2})
+			}
+		}
+		return answer
+	}))
+	Settle(t, cp)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	budgets := []*outcomev1.Budget{{Scope: "all", Period: "2026-11"}, {Scope: "key/alice", Period: "2026-11"}}
+	if got, err := node.FetchSpent(ctx, budgets); err != nil || len(got) != 2 || got[1].GetAllNanoUsd() != 2 {
+		t.Errorf("%v, %v", got, err)
+	}
+	budgets[0].Period = "2026-12"
+	if got, err := node.FetchSpent(ctx, budgets); err == nil {
+		t.Errorf("an answer for one of two was taken: %v", got)
 	}
 }
 

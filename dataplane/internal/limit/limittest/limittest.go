@@ -36,6 +36,7 @@ func Run(t *testing.T, open func(t *testing.T) Body) {
 		"what comes back can be had":                 refunds,
 		"limits are apart":                           apart,
 		"money is spent once":                        money,
+		"money that the ledger knows of is spent":    known,
 	} {
 		t.Run(name, func(t *testing.T) {
 			body := open(t)
@@ -255,4 +256,15 @@ func money(e *exam) {
 	e.want("counts against b", spend("b", 40, 40), 30)
 	e.want("a gives back", spend("a", 20, 0), 20)
 	e.want("and b has it", spend("b", 40, 99), 80)
+}
+
+func known(e *exam) {
+	spend := func(node string, spent, want, known int64) int64 {
+		e.Helper()
+		return e.renew(node, limit.Ask{Key: "l/2026-11", Kind: limit.Money, Limit: 100, InUse: spent, Want: want, Known: known, TTL: time.Hour}).Granted
+	}
+	e.want("what earlier nodes left", spend("a", 0, 50, 80), 20)
+	e.want("what a has spent is in the ledger", spend("a", 20, 50, 95), 25)
+	e.want("and not left for others", spend("b", 0, 50, 100), 0)
+	e.want("the ledger is behind", spend("b", 0, 80, 10), 75)
 }

@@ -812,6 +812,214 @@ func (x *Attempt) GetSpanId() string {
 	return ""
 }
 
+// SpentRequest asks what the ledger knows to have been spent of budgets.
+type SpentRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// region is whose part is wanted beside the whole.
+	Region string `protobuf:"bytes,1,opt,name=region,proto3" json:"region,omitempty"`
+	// budgets are at most 1,024.
+	Budgets       []*Budget `protobuf:"bytes,2,rep,name=budgets,proto3" json:"budgets,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SpentRequest) Reset() {
+	*x = SpentRequest{}
+	mi := &file_aimux_outcome_v1_outcome_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SpentRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SpentRequest) ProtoMessage() {}
+
+func (x *SpentRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_aimux_outcome_v1_outcome_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SpentRequest.ProtoReflect.Descriptor instead.
+func (*SpentRequest) Descriptor() ([]byte, []int) {
+	return file_aimux_outcome_v1_outcome_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *SpentRequest) GetRegion() string {
+	if x != nil {
+		return x.Region
+	}
+	return ""
+}
+
+func (x *SpentRequest) GetBudgets() []*Budget {
+	if x != nil {
+		return x.Budgets
+	}
+	return nil
+}
+
+// Budget is a scope's spending in one period.
+type Budget struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// scope as in "key/alice", "team/red", "provider/zai", "provider/zai/model/glm" or "all".
+	Scope string `protobuf:"bytes,1,opt,name=scope,proto3" json:"scope,omitempty"`
+	// period is a month as in "2026-11" or a day as in "2026-11-23", of UTC.
+	Period        string `protobuf:"bytes,2,opt,name=period,proto3" json:"period,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Budget) Reset() {
+	*x = Budget{}
+	mi := &file_aimux_outcome_v1_outcome_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Budget) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Budget) ProtoMessage() {}
+
+func (x *Budget) ProtoReflect() protoreflect.Message {
+	mi := &file_aimux_outcome_v1_outcome_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Budget.ProtoReflect.Descriptor instead.
+func (*Budget) Descriptor() ([]byte, []int) {
+	return file_aimux_outcome_v1_outcome_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Budget) GetScope() string {
+	if x != nil {
+		return x.Scope
+	}
+	return ""
+}
+
+func (x *Budget) GetPeriod() string {
+	if x != nil {
+		return x.Period
+	}
+	return ""
+}
+
+// SpentAnswer tells of each budget, in the order in which they were asked for; of none from a control plane that is still counting.
+type SpentAnswer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Spent         []*Spent               `protobuf:"bytes,1,rep,name=spent,proto3" json:"spent,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SpentAnswer) Reset() {
+	*x = SpentAnswer{}
+	mi := &file_aimux_outcome_v1_outcome_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SpentAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SpentAnswer) ProtoMessage() {}
+
+func (x *SpentAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_aimux_outcome_v1_outcome_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SpentAnswer.ProtoReflect.Descriptor instead.
+func (*SpentAnswer) Descriptor() ([]byte, []int) {
+	return file_aimux_outcome_v1_outcome_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *SpentAnswer) GetSpent() []*Spent {
+	if x != nil {
+		return x.Spent
+	}
+	return nil
+}
+
+// Spent is what has been spent of a budget, in billionths of a dollar: what the nodes have written down and the ledger has counted.
+type Spent struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	HereNanoUsd   uint64                 `protobuf:"varint,1,opt,name=here_nano_usd,json=hereNanoUsd,proto3" json:"here_nano_usd,omitempty"`
+	AllNanoUsd    uint64                 `protobuf:"varint,2,opt,name=all_nano_usd,json=allNanoUsd,proto3" json:"all_nano_usd,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Spent) Reset() {
+	*x = Spent{}
+	mi := &file_aimux_outcome_v1_outcome_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Spent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Spent) ProtoMessage() {}
+
+func (x *Spent) ProtoReflect() protoreflect.Message {
+	mi := &file_aimux_outcome_v1_outcome_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Spent.ProtoReflect.Descriptor instead.
+func (*Spent) Descriptor() ([]byte, []int) {
+	return file_aimux_outcome_v1_outcome_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Spent) GetHereNanoUsd() uint64 {
+	if x != nil {
+		return x.HereNanoUsd
+	}
+	return 0
+}
+
+func (x *Spent) GetAllNanoUsd() uint64 {
+	if x != nil {
+		return x.AllNanoUsd
+	}
+	return 0
+}
+
 var File_aimux_outcome_v1_outcome_proto protoreflect.FileDescriptor
 
 const file_aimux_outcome_v1_outcome_proto_rawDesc = "" +
@@ -900,7 +1108,19 @@ const file_aimux_outcome_v1_outcome_proto_rawDesc = "" +
 	"\x05hedge\x18\x06 \x01(\bR\x05hedge\x12\x16\n" +
 	"\x06detail\x18\a \x01(\tR\x06detail\x12\x14\n" +
 	"\x05probe\x18\b \x01(\bR\x05probe\x12\x17\n" +
-	"\aspan_id\x18\t \x01(\tR\x06spanIdB\xc3\x01\n" +
+	"\aspan_id\x18\t \x01(\tR\x06spanId\"Z\n" +
+	"\fSpentRequest\x12\x16\n" +
+	"\x06region\x18\x01 \x01(\tR\x06region\x122\n" +
+	"\abudgets\x18\x02 \x03(\v2\x18.aimux.outcome.v1.BudgetR\abudgets\"6\n" +
+	"\x06Budget\x12\x14\n" +
+	"\x05scope\x18\x01 \x01(\tR\x05scope\x12\x16\n" +
+	"\x06period\x18\x02 \x01(\tR\x06period\"<\n" +
+	"\vSpentAnswer\x12-\n" +
+	"\x05spent\x18\x01 \x03(\v2\x17.aimux.outcome.v1.SpentR\x05spent\"M\n" +
+	"\x05Spent\x12\"\n" +
+	"\rhere_nano_usd\x18\x01 \x01(\x04R\vhereNanoUsd\x12 \n" +
+	"\fall_nano_usd\x18\x02 \x01(\x04R\n" +
+	"allNanoUsdB\xc3\x01\n" +
 	"\x14com.aimux.outcome.v1B\fOutcomeProtoP\x01Z;github.com/aimux/aimux/proto/gen/aimux/outcome/v1;outcomev1\xa2\x02\x03AOX\xaa\x02\x10Aimux.Outcome.V1\xca\x02\x10Aimux\\Outcome\\V1\xe2\x02\x1cAimux\\Outcome\\V1\\GPBMetadata\xea\x02\x12Aimux::Outcome::V1b\x06proto3"
 
 var (
@@ -915,14 +1135,18 @@ func file_aimux_outcome_v1_outcome_proto_rawDescGZIP() []byte {
 	return file_aimux_outcome_v1_outcome_proto_rawDescData
 }
 
-var file_aimux_outcome_v1_outcome_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_aimux_outcome_v1_outcome_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_aimux_outcome_v1_outcome_proto_goTypes = []any{
-	(*Batch)(nil),    // 0: aimux.outcome.v1.Batch
-	(*Target)(nil),   // 1: aimux.outcome.v1.Target
-	(*Counters)(nil), // 2: aimux.outcome.v1.Counters
-	(*Sketch)(nil),   // 3: aimux.outcome.v1.Sketch
-	(*Record)(nil),   // 4: aimux.outcome.v1.Record
-	(*Attempt)(nil),  // 5: aimux.outcome.v1.Attempt
+	(*Batch)(nil),        // 0: aimux.outcome.v1.Batch
+	(*Target)(nil),       // 1: aimux.outcome.v1.Target
+	(*Counters)(nil),     // 2: aimux.outcome.v1.Counters
+	(*Sketch)(nil),       // 3: aimux.outcome.v1.Sketch
+	(*Record)(nil),       // 4: aimux.outcome.v1.Record
+	(*Attempt)(nil),      // 5: aimux.outcome.v1.Attempt
+	(*SpentRequest)(nil), // 6: aimux.outcome.v1.SpentRequest
+	(*Budget)(nil),       // 7: aimux.outcome.v1.Budget
+	(*SpentAnswer)(nil),  // 8: aimux.outcome.v1.SpentAnswer
+	(*Spent)(nil),        // 9: aimux.outcome.v1.Spent
 }
 var file_aimux_outcome_v1_outcome_proto_depIdxs = []int32{
 	2, // 0: aimux.outcome.v1.Batch.targets:type_name -> aimux.outcome.v1.Counters
@@ -932,11 +1156,13 @@ var file_aimux_outcome_v1_outcome_proto_depIdxs = []int32{
 	3, // 4: aimux.outcome.v1.Counters.per_token:type_name -> aimux.outcome.v1.Sketch
 	5, // 5: aimux.outcome.v1.Record.attempts:type_name -> aimux.outcome.v1.Attempt
 	1, // 6: aimux.outcome.v1.Attempt.target:type_name -> aimux.outcome.v1.Target
-	7, // [7:7] is the sub-list for method output_type
-	7, // [7:7] is the sub-list for method input_type
-	7, // [7:7] is the sub-list for extension type_name
-	7, // [7:7] is the sub-list for extension extendee
-	0, // [0:7] is the sub-list for field type_name
+	7, // 7: aimux.outcome.v1.SpentRequest.budgets:type_name -> aimux.outcome.v1.Budget
+	9, // 8: aimux.outcome.v1.SpentAnswer.spent:type_name -> aimux.outcome.v1.Spent
+	9, // [9:9] is the sub-list for method output_type
+	9, // [9:9] is the sub-list for method input_type
+	9, // [9:9] is the sub-list for extension type_name
+	9, // [9:9] is the sub-list for extension extendee
+	0, // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_aimux_outcome_v1_outcome_proto_init() }
@@ -950,7 +1176,7 @@ func file_aimux_outcome_v1_outcome_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_aimux_outcome_v1_outcome_proto_rawDesc), len(file_aimux_outcome_v1_outcome_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   6,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
