@@ -315,3 +315,52 @@ func TestAKeptTrace(t *testing.T) {
 		return fmt.Errorf("%d spans", len(read()))
 	})
 }
+
+// TestToldContent wants prompts and answers in the spans of requests once the operator asks for them, in the forms of the conventions, without keys.
+func TestToldContent(t *testing.T) {
+	read := startCollector(t)
+	t.Setenv("AIMUX_TRACE_CONTENT", "4096")
+	house := open(t, Forms[1], map[string]any{"steady": serves(compatible("openai"), "text", "*")})
+	for _, row := range []struct{ path, body string }{
+		{"/v1/messages", `{"model":"told-1","max_tokens":64,"system":"Be brief.","messages":[{"role":"user","content":"Where is sk-canary0123456789?"}]}`},
+		{"/v1/chat/completions", `{"model":"told-2","stream":true,"messages":[{"role":"system","content":"Be brief."},{"role":"user","content":"Where is sk-canary0123456789?"}]}`},
+	} {
+		if response, body := post(t, house.Data[0]+row.path, row.body); response.StatusCode != http.StatusOK {
+			t.Fatalf("%d %s", response.StatusCode, body)
+		}
+	}
+	told := map[string]traced{}
+	eventually(t, "the requests' spans", func() error {
+		for _, s := range read() {
+			if text := fmt.Sprintf("%+v", s); strings.Contains(text, "canary") {
+				t.Fatalf("a key is in %s", text)
+			}
+			if s.Kind == "server" {
+				told[s.Name] = s
+			}
+		}
+		if len(told) < 2 {
+			return fmt.Errorf("%d spans", len(told))
+		}
+		return nil
+	})
+	asked := `{"role":"user","parts":[{"type":"text","content":"Where is [secret]?"}]}`
+	checkSpan(t, told["chat told-1"], "chat told-1", "server", "", "unset", map[string]any{
+		"gen_ai.system_instructions": `[{"type":"text","content":"Be brief."}]`, "gen_ai.input.messages": "[" + asked + "]", "gen_ai.output.messages": any(nil),
+	})
+	checkSpan(t, told["chat told-2"], "chat told-2", "server", "", "unset", map[string]any{
+		"gen_ai.input.messages": `[{"role":"system","parts":[{"type":"text","content":"Be brief."}]},` + asked + "]", "gen_ai.output.messages": any(nil),
+	})
+	for name, s := range told {
+		var answers []struct {
+			Role         string
+			FinishReason string `json:"finish_reason"`
+			Parts        []struct{ Type, Content string }
+		}
+		text, _ := s.Attributes["gen_ai.output.messages"].(string)
+		if err := json.Unmarshal([]byte(text), &answers); err != nil || len(answers) != 1 || answers[0].Role != "assistant" || answers[0].FinishReason != "stop" ||
+			len(answers[0].Parts) != 1 || answers[0].Parts[0].Type != "text" || answers[0].Parts[0].Content == "" {
+			t.Errorf("%s: %v: %s", name, err, text)
+		}
+	}
+}

@@ -84,6 +84,17 @@ func (l *Line) Truth(into *bool, name, what string) {
 	l.set.BoolVar(into, name, false, usage(name, what))
 }
 
+// Number adds a flag that takes a whole number; default: 0.
+func (l *Line) Number(into *int, name, what string) { l.set.IntVar(into, name, 0, usage(name, what)) }
+
+// List adds a flag that takes texts, comma-separated.
+func (l *Line) List(into *[]string, name, what string) {
+	l.set.Func(name, usage(name, what), func(text string) error {
+		*into = strings.Split(text, ",")
+		return nil
+	})
+}
+
 // Duration adds a flag that takes a positive duration such as 30s.
 func (l *Line) Duration(into *time.Duration, name string, otherwise time.Duration, what string) {
 	*into = otherwise

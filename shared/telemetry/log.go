@@ -21,15 +21,59 @@ func NewTextLog(w io.Writer, level *slog.LevelVar) *slog.Logger {
 
 const redacted = "[secret]"
 
-// keyShapes are the forms in which keys of vendors, of aimux itself and of token issuers come.
-var keyShapes = regexp.MustCompile(`\b(?:sk|csk|pk|rk)-[A-Za-z0-9_\-*.]{6,}|\baimux(?:adm)?_[a-z0-9\-]{1,63}_[a-z2-7]{8,}|\beyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-.]+|(?i:\bbearer\s+)(?:[A-Za-z_\-.~+/=]*[0-9_\-.~+/=][A-Za-z0-9_\-.~+/=]{5,}|[A-Za-z0-9_\-.~+/=]{16,})|\b[0-9a-f]{32}\.[A-Za-z0-9]{12,}`)
+// shapes are the forms in which keys of vendors, of aimux itself and of token issuers come. Each begins with a word's first letter, as mayBegin
+// knows.
+const shapes = `(?:sk|csk|pk|rk)-[A-Za-z0-9_\-*.]{6,}|aimux(?:adm)?_[a-z0-9\-]{1,63}_[a-z2-7]{8,}|eyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-.]+|(?i:bearer\s+)(?:[A-Za-z_\-.~+/=]*[0-9_\-.~+/=][A-Za-z0-9_\-.~+/=]{5,}|[A-Za-z0-9_\-.~+/=]{16,})|[0-9a-f]{32}\.[A-Za-z0-9]{12,}`
 
-// Scrub replaces everything in text that has the shape of a key.
+var keyShape = regexp.MustCompile(`^(?:` + shapes + `)`)
+
+// Scrub replaces everything in text that has the shape of a key. Texts are long and keys are rare, so the expression is asked only where one may
+// begin.
 func Scrub(text string) string {
-	if text == "" {
+	var out strings.Builder
+	done := 0
+	for i := 0; i < len(text); i++ {
+		if !mayBegin(text, i) {
+			continue
+		}
+		if found := keyShape.FindStringIndex(text[i:]); found != nil {
+			out.WriteString(text[done:i])
+			out.WriteString(redacted)
+			done = i + found[1]
+			i = done - 1
+		}
+	}
+	if done == 0 {
 		return text
 	}
-	return keyShapes.ReplaceAllString(text, redacted)
+	out.WriteString(text[done:])
+	return out.String()
+}
+
+// mayBegin reports a place at which one of the shapes may begin.
+func mayBegin(text string, i int) bool {
+	rest := text[i:]
+	switch c := text[i]; {
+	case c == 's', c == 'c', c == 'p', c == 'r':
+		at := strings.IndexByte(rest[:min(len(rest), 4)], '-')
+		return at >= 2 && rest[at-1] == 'k' && wordBegins(text, i)
+	case c == 'a' && strings.HasPrefix(rest, "aimux"), c == 'e' && strings.HasPrefix(rest, "eyJ"), c|0x20 == 'b' && len(rest) > 6 && strings.EqualFold(rest[:6], "bearer"):
+		return wordBegins(text, i)
+	}
+	const half = 32 // of a key whose halves a full stop divides
+	return len(rest) > half && rest[half] == '.' && wordBegins(text, i)
+}
+
+// wordBegins reports that no letter or digit stands before i, but for one that is a JSON string's word for something else, such as the n of a new line.
+func wordBegins(text string, i int) bool {
+	if i == 0 || !wordByte(text[i-1]) {
+		return true
+	}
+	return i > 1 && text[i-2] == '\\' && strings.IndexByte("nrtbf", text[i-1]) >= 0
+}
+
+func wordByte(c byte) bool {
+	return c == '_' || c-'0' < 10 || c|0x20 >= 'a' && c|0x20 <= 'z'
 }
 
 // runMin is the shortest piece of a key that counts as a leak.

@@ -66,7 +66,7 @@ type family struct {
 	mu     sync.Mutex
 	wanted bool // chosen at its beginning, or kept since
 	over   bool
-	spans  []sdktrace.ReadOnlySpan
+	spans  []ended
 }
 
 func (f *family) keep() {
@@ -75,12 +75,14 @@ func (f *family) keep() {
 	f.wanted = true
 }
 
-func (f *family) ended(s sdktrace.ReadOnlySpan, root bool) {
+func (f *family) ended(s ended, root bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.over = f.over || root
 	if len(f.spans) < familyMax {
 		f.spans = append(f.spans, s)
+	} else {
+		s.discard()
 	}
 	if !f.over {
 		return
@@ -89,6 +91,9 @@ func (f *family) ended(s sdktrace.ReadOnlySpan, root bool) {
 		f.tracer.sender.send(f.spans)
 	} else {
 		f.tracer.sender.unwanted.Add(uint64(len(f.spans)))
+		for _, s := range f.spans {
+			s.discard()
+		}
 	}
 	f.spans = f.spans[:0:0]
 }

@@ -3,6 +3,8 @@ package telemetry
 import (
 	"context"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -11,20 +13,61 @@ import (
 )
 
 const (
-	// spansQueued wait for the collector, spansBatch go to it at once, sendEvery after the first of them at the latest, and sendTimeout is how
-	// long it may take.
+	// spansQueued wait for the collector, spansBatch go to it at once, or fewer once what they say late is batchBytes long, sendEvery after the
+	// first of them at the latest, and sendTimeout is how long it may take.
 	spansQueued = 4096
 	spansBatch  = 512
+	batchBytes  = 4 << 20
 	sendEvery   = time.Second
 	sendTimeout = 5 * time.Second
 )
+
+// ended is a span that has ended, and what it has to say later.
+type ended struct {
+	sdktrace.ReadOnlySpan
+	later func(*Late)
+}
+
+// discard is told of a span that is not sent.
+func (e ended) discard() {
+	if e.later != nil {
+		e.later(nil)
+	}
+}
+
+// batch is what goes to the collector at once.
+type batch struct {
+	spans []sdktrace.ReadOnlySpan
+	bytes int // of what the spans say late
+}
+
+func (b *batch) add(e ended) {
+	c := clean{ReadOnlySpan: e.ReadOnlySpan}
+	if e.later != nil {
+		var late Late
+		e.later(&late)
+		c.late = late.attributes
+		for _, a := range c.late {
+			b.bytes += len(a.Value.AsString())
+		}
+	}
+	b.spans = append(b.spans, c)
+}
+
+func (b *batch) full() bool { return len(b.spans) >= spansBatch || b.bytes >= batchBytes }
+
+// reset lets go of what was sent.
+func (b *batch) reset() {
+	clear(b.spans)
+	b.spans, b.bytes = b.spans[:0], 0
+}
 
 // sender takes spans to the collector in a goroutine of its own. Whoever ends a span never waits: what the queue has no room for is dropped
 // and counted.
 type sender struct {
 	exporter sdktrace.SpanExporter
 	log      *slog.Logger
-	queue    chan sdktrace.ReadOnlySpan
+	queue    chan ended
 	stop     chan struct{} // closed by close
 	done     chan struct{} // closed by the goroutine
 	cancel   context.CancelFunc
@@ -34,7 +77,7 @@ type sender struct {
 }
 
 func newSender(exporter sdktrace.SpanExporter, metrics *Metrics, log *slog.Logger) *sender {
-	s := &sender{exporter: exporter, log: log, queue: make(chan sdktrace.ReadOnlySpan, spansQueued), stop: make(chan struct{}), done: make(chan struct{})}
+	s := &sender{exporter: exporter, log: log, queue: make(chan ended, spansQueued), stop: make(chan struct{}), done: make(chan struct{})}
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
 	if metrics != nil {
@@ -54,66 +97,66 @@ func newSender(exporter sdktrace.SpanExporter, metrics *Metrics, log *slog.Logge
 }
 
 // send never waits.
-func (s *sender) send(spans []sdktrace.ReadOnlySpan) {
+func (s *sender) send(spans []ended) {
 	for _, span := range spans {
 		select {
 		case s.queue <- span:
 		default:
 			s.dropped.Add(1)
+			span.discard()
 		}
 	}
 }
 
 func (s *sender) run(ctx context.Context) {
 	defer close(s.done)
-	batch := make([]sdktrace.ReadOnlySpan, 0, spansBatch)
+	waiting := batch{spans: make([]sdktrace.ReadOnlySpan, 0, spansBatch)}
 	due := time.NewTimer(sendEvery)
 	defer due.Stop()
 	for {
 		select {
 		case <-s.stop:
-			s.drain(ctx, batch)
+			s.drain(ctx, &waiting)
 			return
 		case span := <-s.queue:
-			if len(batch) == 0 {
+			if len(waiting.spans) == 0 {
 				due.Reset(sendEvery)
 			}
-			if batch = append(batch, clean{span}); len(batch) < spansBatch {
+			if waiting.add(span); !waiting.full() {
 				continue
 			}
 		case <-due.C:
 		}
-		s.export(ctx, batch)
-		batch = batch[:0]
+		s.export(ctx, &waiting)
 	}
 }
 
 // drain sends what is left in the queue.
-func (s *sender) drain(ctx context.Context, batch []sdktrace.ReadOnlySpan) {
+func (s *sender) drain(ctx context.Context, waiting *batch) {
 	for ctx.Err() == nil {
-		for len(batch) < spansBatch && len(s.queue) > 0 {
-			batch = append(batch, clean{<-s.queue})
+		for !waiting.full() && len(s.queue) > 0 {
+			waiting.add(<-s.queue)
 		}
-		if len(batch) == 0 {
+		if len(waiting.spans) == 0 {
 			return
 		}
-		s.export(ctx, batch)
-		batch = batch[:0]
+		s.export(ctx, waiting)
 	}
 }
 
-// export sends one batch. What a collector does not take in time is lost, as any span may be.
-func (s *sender) export(ctx context.Context, batch []sdktrace.ReadOnlySpan) {
-	if len(batch) == 0 {
+// export sends the batch, and empties it. What a collector does not take in time is lost, as any span may be.
+func (s *sender) export(ctx context.Context, b *batch) {
+	if len(b.spans) == 0 {
 		return
 	}
+	defer b.reset()
 	limit, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
-	err := s.exporter.ExportSpans(limit, batch)
+	err := s.exporter.ExportSpans(limit, b.spans)
 	if err == nil {
-		s.sent.Add(uint64(len(batch)))
+		s.sent.Add(uint64(len(b.spans)))
 	} else {
-		s.failed.Add(uint64(len(batch)))
+		s.failed.Add(uint64(len(b.spans)))
 	}
 	if s.log != nil && s.ailing != (err != nil) {
 		if err != nil {
@@ -136,23 +179,28 @@ func (s *sender) close(ctx context.Context) {
 }
 
 // clean is a span without secrets. Looking for them takes time, so it is done here and not where the span ends.
-type clean struct{ sdktrace.ReadOnlySpan }
+type clean struct {
+	sdktrace.ReadOnlySpan
+	late []attribute.KeyValue
+}
 
 // Name, Attributes and Status are what may hold the words of others.
-func (c clean) Name() string { return Scrub(c.ReadOnlySpan.Name()) }
+func (c clean) Name() string { return cleaned(c.ReadOnlySpan.Name()) }
+
+// cleaned is a text without what looks like a key, and without what is not UTF-8: one such byte would have the collector refuse the whole batch.
+func cleaned(text string) string { return strings.ToValidUTF8(Scrub(text), "\uFFFD") }
 
 // Attributes of the span, each without what looks like a key.
 func (c clean) Attributes() []attribute.KeyValue {
-	all := c.ReadOnlySpan.Attributes()
-	out := make([]attribute.KeyValue, len(all))
-	for i, a := range all {
+	out := slices.Concat(c.ReadOnlySpan.Attributes(), c.late)
+	for i, a := range out {
 		switch a.Value.Type() {
 		case attribute.STRING:
-			a.Value = attribute.StringValue(Scrub(a.Value.AsString()))
+			a.Value = attribute.StringValue(cleaned(a.Value.AsString()))
 		case attribute.STRINGSLICE:
 			list := a.Value.AsStringSlice()
 			for i, text := range list {
-				list[i] = Scrub(text)
+				list[i] = cleaned(text)
 			}
 			a.Value = attribute.StringSliceValue(list)
 		default:
@@ -165,6 +213,6 @@ func (c clean) Attributes() []attribute.KeyValue {
 // Status of the span, its words without what looks like a key.
 func (c clean) Status() sdktrace.Status {
 	s := c.ReadOnlySpan.Status()
-	s.Description = Scrub(s.Description)
+	s.Description = cleaned(s.Description)
 	return s
 }

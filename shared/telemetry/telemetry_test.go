@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,16 +11,36 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"regexp"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 )
+
+// However keys and what only resembles them stand beside each other, the quick way finds what the expression alone would.
+func TestScrubIsTheExpression(t *testing.T) {
+	whole := regexp.MustCompile(`\b(?:` + shapes + `)`)
+	pieces := rapid.SampledFrom([]string{
+		"sk-", "csk-", "pk-", "rk-", "desk-", "aimux_", "aimuxadm_", "eyJ", "bearer ", "BeArEr\n", "Bearer", "0123456789abcdef", "abc234", "abcdefgh", "x", "9", "_", "-", ".", " ", "é", `"`,
+	})
+	rapid.Check(t, func(t *rapid.T) {
+		text := strings.Join(rapid.SliceOfN(pieces, 0, 24).Draw(t, "text"), "")
+		if got, want := Scrub(text), whole.ReplaceAllString(text, redacted); got != want {
+			t.Fatalf("%q: %q, want %q", text, got, want)
+		}
+	})
+}
 
 func TestNothingLooksLikeAKey(t *testing.T) {
 	for _, text := range []string{
 		"Incorrect API key provided: sk-proj-abcdefgh12345678.", "bearer abc.def-ghi_jkl=", "Authorization: Bearer 0123456789abcdef",
 		"csk-0123456789abcdef", "sk-ant-api03-xxxxxxxx", "token eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.sig", "aimux_id12345_abcdefgh",
-		"0123456789abcdef0123456789abcdef.AbCdEfGhIjKlMnOp",
+		"0123456789abcdef0123456789abcdef.AbCdEfGhIjKlMnOp", `"in JSON:\nsk-proj-abcdefgh12345678"`,
 	} {
 		if got := Scrub(text); !strings.Contains(got, redacted) {
 			t.Errorf("%q stays as it is", text)
@@ -159,6 +180,66 @@ func TestDeadCollector(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	tracer.Close(ctx)
+}
+
+// What a span says late is worked out when it is sent, or given up when it is not: unchosen, or for lack of room. Bytes that are no text harm nobody.
+func TestLater(t *testing.T) {
+	var mu sync.Mutex
+	var sent [][]byte
+	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		var in io.Reader = r.Body
+		if r.Header.Get("Content-Encoding") == "gzip" {
+			in, _ = gzip.NewReader(r.Body)
+		}
+		body, _ := io.ReadAll(in)
+		mu.Lock()
+		defer mu.Unlock()
+		sent = append(sent, body)
+	}))
+	defer collector.Close()
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.URL)
+	t.Setenv("OTEL_TRACES_SAMPLER", "traceidratio")
+	t.Setenv("OTEL_TRACES_SAMPLER_ARG", "0")
+	tracer, err := NewTracer(t.Context(), TracerConfig{Service: "s"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var told, given atomic.Int64
+	const kept = 3
+	for i := range 10 {
+		span := tracer.Server("odd \xff name", "", "", time.Now())
+		span.Later(func(late *Late) {
+			if late == nil {
+				given.Add(1)
+				return
+			}
+			told.Add(1)
+			late.Text("late", "sk-0123456789 is not told \xff"+strings.Repeat("x", 2*batchBytes/kept))
+			late.Number("n", 1)
+		})
+		if i < kept {
+			span.Keep()
+		}
+		span.End(time.Now())
+	}
+	tracer.Close(t.Context())
+	if told.Load() != kept || given.Load() != 10-kept {
+		t.Errorf("%d told, %d given up", told.Load(), given.Load())
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	all := string(bytes.Join(sent, nil))
+	if strings.Contains(all, "sk-0123456789") || strings.Count(all, "is not told") != kept {
+		t.Errorf("%d bytes were sent", len(all))
+	}
+	if len(sent) != 2 {
+		t.Errorf("%d batches: two spans fill one", len(sent))
+	}
+	Span{}.Later(func(late *Late) {
+		if late != nil {
+			t.Error("nobody will see it")
+		}
+	})
 }
 
 func TestDebug(t *testing.T) {

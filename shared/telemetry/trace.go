@@ -74,6 +74,7 @@ type live struct {
 	root   bool
 	// attributes are set all at once, at the end.
 	attributes []attribute.KeyValue
+	later      func(*Late)
 }
 
 // attributesFew are as many as most spans have.
@@ -163,6 +164,29 @@ func (s Span) Texts(key string, values []string) {
 	}
 }
 
+// Later has work say more of the span once it is sent: in the goroutine that sends, where it may take its time. It is called once, with nil if the
+// span is not sent.
+func (s Span) Later(work func(*Late)) {
+	if s.live == nil {
+		work(nil)
+		return
+	}
+	s.live.later = work
+}
+
+// Late is where Later's work puts what it has to say.
+type Late struct{ attributes []attribute.KeyValue }
+
+// Text sets an attribute, as Span.Text does.
+func (l *Late) Text(key, value string) {
+	l.attributes = append(l.attributes, attribute.String(key, value))
+}
+
+// Number sets an attribute.
+func (l *Late) Number(key string, value int64) {
+	l.attributes = append(l.attributes, attribute.Int64(key, value))
+}
+
 // Name gives the span its name once more is known than at its beginning.
 func (s Span) Name(name string) {
 	if s.live != nil {
@@ -196,8 +220,8 @@ func (s Span) End(at time.Time) {
 	}
 	s.live.span.SetAttributes(s.live.attributes...)
 	s.live.span.End(trace.WithTimestamp(at))
-	if ended, ok := s.live.span.(sdktrace.ReadOnlySpan); ok {
-		s.live.family.ended(ended, s.live.root)
+	if read, ok := s.live.span.(sdktrace.ReadOnlySpan); ok {
+		s.live.family.ended(ended{read, s.live.later}, s.live.root)
 	}
 }
 

@@ -97,27 +97,43 @@ type Progress struct {
 	WarningsDropped int
 }
 
-// Dialect is one wire format, both ways. It knows no other. Safe for concurrent use.
-type Dialect interface {
-	Protocol() route.Protocol
+// Reader reads one wire format. Safe for concurrent use.
+type Reader interface {
 	// DecodeRequest reads a client's request. What the neutral request has no place for is in Extra.
 	DecodeRequest(body []byte, notes *Notes) *Request
-	// EncodeRequest appends the request as the target is to get it.
-	EncodeRequest(dst []byte, r *Request, out *Outbound) []byte
 	// Decoder reads the answer of a provider that has that sheet.
 	Decoder(sheet *provider.Sheet) Decoder
-	// Encoder writes an answer for a client.
-	Encoder(shape *Shape) Encoder
 	// Folder collects a stream of this format: a provider's own, or one that an Encoder has written.
 	Folder(encoded bool) Folder
+	// Answers are what a whole body of this format answers, a choice each.
+	Answers(body Value) []Answer
+	// UsageOnly reports an event that holds nothing but the usage, and is only sent to who asked for it.
+	UsageOnly(f *Frame) bool
+}
+
+// Dialect is one wire format, both ways. It knows no other. Safe for concurrent use.
+type Dialect interface {
+	Reader
+	Protocol() route.Protocol
+	// EncodeRequest appends the request as the target is to get it.
+	EncodeRequest(dst []byte, r *Request, out *Outbound) []byte
+	// Encoder writes an answer for a client.
+	Encoder(shape *Shape) Encoder
 	// EncodeError appends an error document.
 	EncodeError(dst []byte, e *ErrorDoc) []byte
 	// ClientStatus is the HTTP status that a client of this format understands best.
 	ClientStatus(kind fault.Kind) int
 	// Patch says what has to change in a client's body that passes to a provider of the same format.
 	Patch(p *Patcher, c *Call)
-	// UsageOnly reports an event that holds nothing but the usage, and is only sent to who asked for it.
-	UsageOnly(f *Frame) bool
+}
+
+// Answer is one of the choices of an answer.
+type Answer struct {
+	// Message as a request of the format could hold it.
+	Message Value
+	// Stop is why it ended, Word how the format says so; unknown and empty where it has no end.
+	Stop StopKind
+	Word Text
 }
 
 // Outbound is everything that an encoder of requests has to know of where the request goes.

@@ -21,7 +21,7 @@ type ModelInfo struct {
 
 // ClientStatus is the HTTP status for a failure, as a client of that protocol understands it best.
 func (t *Translator) ClientStatus(client route.Protocol, kind fault.Kind) int {
-	if d := t.dialect(client); d != nil {
+	if d := t.Dialect(client); d != nil {
 		return d.ClientStatus(kind)
 	}
 	return kind.Rule().Status
@@ -45,7 +45,7 @@ func (t *Translator) PrepareCount(dst []byte, c *Call) ([]byte, *Rejection) {
 	if call.Target.Sheet == nil {
 		call.Target.Sheet = noSheet
 	}
-	d := t.dialect(c.Client)
+	d := t.Dialect(c.Client)
 	if d == nil || c.Client != c.Target.Protocol {
 		return dst, &Rejection{Reason: "the provider counts tokens in another format", Elsewhere: true}
 	}

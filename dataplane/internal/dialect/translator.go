@@ -53,7 +53,8 @@ func New(o Options) *Translator {
 	return t
 }
 
-func (t *Translator) dialect(p route.Protocol) Dialect {
+// Dialect is the format of a protocol, or nil.
+func (t *Translator) Dialect(p route.Protocol) Dialect {
 	if int(p) < len(t.dialects) {
 		return t.dialects[p]
 	}
@@ -76,7 +77,7 @@ func (t *Translator) Prepare(dst []byte, c *Call) ([]byte, Reply, *Rejection) {
 	if broken, ok := c.Behind.(*machine); ok {
 		c.goOnward(broken)
 	}
-	client, server := t.dialect(c.Client), t.dialect(c.Target.Protocol)
+	client, server := t.Dialect(c.Client), t.Dialect(c.Target.Protocol)
 	if client == nil || server == nil {
 		return dst, nil, &Rejection{Reason: "this node does not speak the protocol of provider " + c.Target.Provider, Elsewhere: true}
 	}
@@ -193,9 +194,9 @@ func SheetModel(target *Target) *provider.Model {
 
 // EncodeError appends an error document in the client's format.
 func (t *Translator) EncodeError(dst []byte, client route.Protocol, e *ErrorDoc) []byte {
-	d := t.dialect(client)
+	d := t.Dialect(client)
 	if d == nil {
-		d = t.dialect(route.OpenAI)
+		d = t.Dialect(route.OpenAI)
 	}
 	return d.EncodeError(dst, e)
 }

@@ -54,6 +54,7 @@ type exchange struct {
 	quiet     bool // the timer will not fire any more
 	lessons   int  // tries that have taught what their provider refuses
 	onward    int  // how often a broken answer was to go on elsewhere
+	hears     bool // its span tells what is said
 
 	// until when the client waits: for the first byte, and for the last
 	headDeadline, deadline time.Time
@@ -74,6 +75,7 @@ type exchange struct {
 	hedged    *try
 	speaker   *try // whose head was sent
 	aborted   bool // the stream was ended with an error
+	heard     []byte
 }
 
 // exchanges saves the notebook's allocation.

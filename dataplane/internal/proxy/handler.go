@@ -33,6 +33,8 @@ type Config struct {
 	AggregateFrom int
 	// LogRequests logs one line per request.
 	LogRequests bool
+	// Content is told in requests' spans.
+	Content Content
 }
 
 func (c Config) withDefaults() Config {
@@ -80,6 +82,7 @@ type Handler struct {
 	inFlight atomic.Int64
 	draining atomic.Bool
 	budgets  budgets
+	hearing  *hearing
 	// busy asks the limits; here, so that no request has to make it.
 	busy func(target *route.Target) bool
 }
@@ -89,7 +92,7 @@ func New(config Config, deps Deps) *Handler {
 	if deps.Limits == nil {
 		deps.Limits = unlimited{}
 	}
-	h := &Handler{config: config.withDefaults(), deps: deps, metrics: newMetrics(deps.Metrics), started: time.Now()}
+	h := &Handler{config: config.withDefaults(), deps: deps, metrics: newMetrics(deps.Metrics), started: time.Now(), hearing: newHearing(config.Content, deps.Metrics)}
 	h.busy = func(target *route.Target) bool { return h.deps.Limits.Busy(target) }
 	return h
 }

@@ -21,6 +21,7 @@ func (x *exchange) choose() *fault.Fault {
 	verdict := x.h.pick(&p)
 	x.chain, x.ordered = p.chain, p.ordered
 	x.spanChoice(p.ask)
+	x.hear()
 	x.h.budgets.request(x.table, x.view.NowMs)
 	if len(x.chain) > 0 {
 		return nil

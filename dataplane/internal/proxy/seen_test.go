@@ -174,3 +174,85 @@ func TestMetrics(t *testing.T) {
 		t.Errorf("%s: %s", p.Metric, p.Text)
 	}
 }
+
+// Who asks for it gets prompts and answers in the requests' spans, of those he names, in the conventions' form, cut and without keys; nobody else
+// gets a word.
+func TestContent(t *testing.T) {
+	for _, row := range []struct {
+		name, protocol string
+		stream         bool
+		content        Content
+		input, output  string
+		more           int
+	}{
+		{"nobody asks", "anthropic", false, Content{}, "", "", 0},
+		{"anthropic", "anthropic", false, Content{Bytes: 1000}, `[{"role":"user","parts":[{"type":"text","content":"Hello there [secret]"}]}]`,
+			`[{"role":"assistant","parts":[{"type":"text","content":"Hello [secret] bye"}],"finish_reason":"stop"}]`, 0},
+		{"openai stream", "openai", true, Content{Bytes: 1000, Of: []string{"team:other", "class:streaming"}}, `[{"role":"user","parts":[{"type":"text","content":"Hello there [secret]"}]}]`,
+			`[{"role":"assistant","parts":[{"type":"text","content":"Hello [secret] bye"}],"finish_reason":"stop"}]`, 0},
+		{"anthropic stream, cut", "anthropic", true, Content{Bytes: 100}, `[{"role":"user","parts":[{"type":"text","content":"Hello there`, `[{"role":"assistant","parts":[{"type":"text","content":"`, 99},
+		{"of others", "openai", false, Content{Bytes: 1000, Of: []string{"team:other", "class:vision", "caller:nobody"}}, "", "", 0},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			c := &collector{}
+			server := httptest.NewServer(c)
+			defer server.Close()
+			t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", server.URL)
+			r := newRig(t, []backend{{id: "a", protocol: "openai", handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if row.stream {
+					w.Header().Set("Content-Type", "text/event-stream")
+					fmt.Fprint(w, "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"Hello sk-canary\"}}]}\n\n"+
+						"data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"0123456789 bye\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n")
+					return
+				}
+				w.Header().Set("Content-Type", "application/json")
+				fmt.Fprint(w, `{"id":"c","choices":[{"index":0,"message":{"role":"assistant","content":"Hello sk-canary0123456789 bye"},"finish_reason":"stop"}]}`)
+			})}}, func(_ *tablev1.Config, config *Config) { config.Content = row.content })
+			path, extra := "/v1/chat/completions", ""
+			if row.protocol == "anthropic" {
+				path = "/v1/messages"
+			}
+			if row.stream {
+				extra = `,"stream":true`
+			}
+			if a := r.post(path, `{"model":"m","max_tokens":64,"messages":[{"role":"user","content":"Hello there sk-canary0123456789`+strings.Repeat(" and so on", row.more)+`"}]`+extra+`}`); a.status != 200 {
+				t.Fatalf("%d %s", a.status, a.body)
+			}
+			r.last(1)
+			r.tracer.Close(t.Context())
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			for _, span := range c.spans {
+				have := attributes(span)
+				in, out := have["gen_ai.input.messages"], have["gen_ai.output.messages"]
+				asked := row.input != "" && span.GetKind() == tracev1.Span_SPAN_KIND_SERVER
+				if asked && (!strings.HasPrefix(in, row.input) || !strings.HasPrefix(out, row.output)) || !asked && in+out != "" {
+					t.Errorf("%v: %s %s", span.GetKind(), in, out)
+				}
+				if strings.Contains(span.String(), "canary") || !asked && strings.Contains(span.String(), "Hello") {
+					t.Errorf("a key, or a word that nobody wants told, is in %s", span)
+				}
+				if _, cut := have["aimux.content_cut_bytes"]; cut != (asked && row.content.Bytes == 100) {
+					t.Errorf("cut: %v", have["aimux.content_cut_bytes"])
+				}
+			}
+			if held := r.handler.hearing.held.Load(); held != 0 {
+				t.Errorf("%d bytes are held for ever", held)
+			}
+		})
+	}
+}
+
+// What nobody can go by is named.
+func TestContentIsValidated(t *testing.T) {
+	for of, ok := range map[string]bool{"class:thinking": true, "team:x": true, "caller:a:b": true, "class:luck": false, "team:": false, "x": false, "key:x": false} {
+		if err := (&Content{Of: []string{of}}).Validate(); (err == nil) != ok {
+			t.Errorf("%s: %v", of, err)
+		}
+	}
+	for bytes, ok := range map[int]bool{-1: false, 0: true, ContentBytesMax: true, ContentBytesMax + 1: false} {
+		if err := (&Content{Bytes: bytes}).Validate(); (err == nil) != ok {
+			t.Errorf("%d: %v", bytes, err)
+		}
+	}
+}

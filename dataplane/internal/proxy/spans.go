@@ -11,7 +11,7 @@ import (
 )
 
 // One span per request, and one per attempt, hedge and probe, by the conventions for generative AI where they have a name for what is said, else
-// under aimux. No word of a prompt or of an answer is in them.
+// under aimux. No word of a prompt or of an answer is in them, but where the operator asks for it (content.go).
 
 // spanListMax bounds the lists in a span.
 const spanListMax = 32
@@ -79,6 +79,7 @@ func (x *exchange) endSpan(rec *outcome.Record, now time.Time) {
 	s.Texts("aimux.skipped", skipped)
 	s.Texts("aimux.warnings", rec.Warnings)
 	x.spanEnd(rec)
+	x.tell()
 	s.End(now)
 }
 

@@ -121,6 +121,7 @@ func (x *exchange) send(p []byte, now time.Time) (gone bool) {
 		return false
 	}
 	x.wrote = now
+	x.overhear(p)
 	return x.in.Write(p) != nil || x.in.Flush() != nil
 }
 
@@ -138,6 +139,7 @@ func (x *exchange) deliver(t *try) *fault.Fault {
 	x.in.SetHeader("Content-Type", t.reply.ContentType())
 	x.in.SetHeader("Content-Length", strconv.Itoa(len(t.held.bytes)))
 	x.headers(t)
+	x.overhear(t.held.bytes)
 	x.mu.Unlock()
 	t.end(&fault.Fault{}) // the provider has done its part; what the client does with it is another matter
 	x.in.Head(200)

@@ -37,7 +37,12 @@ type upCommand struct {
 	AdminClientCA  string `name:"admin-client-ca" help:"Authorities of the clients of the admin address, who then need a certificate." env:"AIMUX_ADMIN_CLIENT_CA" placeholder:"FILE"`
 	AdminOpen      bool   `help:"Let the admin API listen beyond loopback without TLS." env:"AIMUX_ADMIN_OPEN"`
 	AdminAnonymous string `help:"What callers of the admin API without a token may do, on loopback: viewer, operator or admin; default: nothing." env:"AIMUX_ADMIN_ANONYMOUS" placeholder:"ROLE"`
-	LogLevel       string `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"warn" env:"AIMUX_LOG_LEVEL"`
+	LogRequests    bool   `help:"One line in the log per request; without it at log level debug only." env:"AIMUX_LOG_REQUESTS"`
+	TraceContent   int    `help:"How many bytes of prompts and of answers a request's span tells in each of its attributes; 0: none." env:"AIMUX_TRACE_CONTENT" placeholder:"BYTES"`
+
+	TraceContentOf []string `help:"Tell only those of these: class:NAME, team:NAME, caller:NAME; default: everybody's." env:"AIMUX_TRACE_CONTENT_OF" placeholder:"WHO"`
+
+	LogLevel string `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"warn" env:"AIMUX_LOG_LEVEL"`
 }
 
 // upDir is where everything in one process keeps its data, unless told otherwise, within this user's directory.
@@ -65,6 +70,7 @@ func (c *upCommand) Run(ctx context.Context, street Street) error {
 	cfg := allinone.Config{
 		Listen: c.Listen, Admin: c.Admin, Data: c.Data, File: c.Config, Region: c.Region, ClusterKey: c.ClusterKey, AdminOpen: c.AdminOpen,
 		Version: command.Version(), Debug: c.Debug, AdminAnonymous: c.AdminAnonymous, Tokens: tokens,
+		LogRequests: c.LogRequests, TraceContent: c.TraceContent, TraceContentOf: c.TraceContentOf,
 	}
 	log := telemetry.NewLog(street.Stderr, level)
 	data, admin, err := c.certs(log)

@@ -278,6 +278,12 @@ func finish(v, reason dialect.Value) dialect.Event {
 	return e
 }
 
+// Answers is the message itself.
+func (Dialect) Answers(body dialect.Value) []dialect.Answer {
+	end := finish(body, body.Get("stop_reason"))
+	return []dialect.Answer{{Message: body, Stop: end.Stop, Word: end.Name}}
+}
+
 // End is told that nothing follows. A message ends with its own event, so it is always too early.
 func (d *decoder) End(events []dialect.Event) []dialect.Event {
 	if d.over {

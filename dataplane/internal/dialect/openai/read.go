@@ -248,25 +248,40 @@ func (d *decoder) readUsage(v dialect.Value) {
 	d.usage = u
 }
 
-// finished takes the provider's word for the end. Two of them mean that the answer has failed.
+// finished takes the provider's word for the end. Some of them mean that the answer has failed.
 func (d *decoder) finished(events []dialect.Event) []dialect.Event {
 	switch string(d.finish) {
-	case "stop", "eos", "end_turn":
-		d.stop = dialect.StopEnd
-	case "length", "max_tokens":
-		d.stop = dialect.StopLength
-	case "tool_calls", "function_call", "tool_use":
-		d.stop = dialect.StopTool
-	case "content_filter", "sensitive":
-		d.stop = dialect.StopRefusal
-	case "model_context_window_exceeded":
-		d.stop = dialect.StopContext
 	case "network_error", "insufficient_system_resource", "error":
 		return d.fail(events, &fault.Fault{Kind: fault.Overloaded, Message: "the provider ended the answer with " + string(d.finish)})
-	default:
-		d.stop = dialect.StopUnknown
 	}
+	d.stop = stopOf(d.finish)
 	return events
+}
+
+// stopOf is what a word for the end means.
+func stopOf(word dialect.Text) dialect.StopKind {
+	switch string(word) {
+	case "stop", "eos", "end_turn":
+		return dialect.StopEnd
+	case "length", "max_tokens":
+		return dialect.StopLength
+	case "tool_calls", "function_call", "tool_use":
+		return dialect.StopTool
+	case "content_filter", "sensitive":
+		return dialect.StopRefusal
+	case "model_context_window_exceeded":
+		return dialect.StopContext
+	}
+	return dialect.StopUnknown
+}
+
+// Answers are the choices of a completion.
+func (Dialect) Answers(body dialect.Value) (all []dialect.Answer) {
+	for _, choice := range body.Get("choices").Items() {
+		word := choice.Get("finish_reason").Text()
+		all = append(all, dialect.Answer{Message: choice.Get("message"), Stop: stopOf(word), Word: word})
+	}
+	return all
 }
 
 // End is told that nothing follows.
