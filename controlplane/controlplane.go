@@ -203,7 +203,7 @@ func build(ctx context.Context, cfg Config, deps Deps) (*replica, error) {
 		tracer:  r.tracer,
 		cluster: cfg.Cluster, region: cfg.Region, bus: deps.Bus, log: deps.Log, inbox: newInbox(), board: r.board, troubles: trouble, snapshots: r.memory.queue,
 		clock: clock.Begin(now), fleet: fleet.New(fleet.Config{Region: cfg.Region}, now), lead: lead.New(lead.Config{Replica: cfg.ID, Jitter: mathrand.Float64()}, now),
-		roster: newRoster(), usage: newUsage(), tail: newTail(fmt.Sprintf("%s/%d", cfg.ID, now.UnixMilli())), saved: now, warmAt: now.Add(coldWait),
+		roster: newRoster(), usage: newUsage(), tail: newTail(fmt.Sprintf("%s/%d", cfg.ID, now.UnixMilli())), saved: now, deaf: now, warmAt: now.Add(coldWait),
 	}
 	r.herald = &herald{cluster: cfg.Cluster, board: r.board, notifier: notify.New(notify.Deps{Version: cfg.Version, Log: deps.Log})}
 	r.measure()

@@ -31,7 +31,9 @@ const (
 	// saveAtLeast lies between two savings however often circuits change.
 	saveAtLeast = 50 * time.Millisecond
 	// coldWait is how long a replica that knows nothing leaves the lead to those that do, who take less than 300 ms.
-	coldWait      = 500 * time.Millisecond
+	coldWait = 500 * time.Millisecond
+	// listenFor is how long it takes until every node has spoken that lives: longer than between two heartbeats.
+	listenFor     = 1500 * time.Millisecond
 	inboxSize     = 1024
 	questionsSize = 16
 )
@@ -114,6 +116,8 @@ type loop struct {
 	// stepPause and showPause keep urgent steps, which cost more with more targets, and showing, which costs more with more nodes, to a fifth of
 	// the loop's time each.
 	stepPause, showPause time.Duration
+	// deaf is when this replica last could not hear anybody, or when it began.
+	deaf time.Time
 	// warmAt is when this replica may claim the lead: at once after it has followed a leader, whose circuits it then has.
 	warmAt time.Time
 }
@@ -419,10 +423,13 @@ func (l *loop) show(now time.Time) {
 	if !l.bus.Connected() {
 		lines = append(lines, "bus: not connected; nodes serve from their last table")
 	}
+	if !l.bus.Connected() {
+		l.deaf = now
+	}
 	ahead := l.clock.Ahead(now)
 	l.board.show(&admin.View{
 		Revision: l.asked.revision, Document: l.asked.document, Config: l.config(now), Health: clock.Health(l.health(now), ahead), Transitions: l.fleet.Transitions(),
-		Nodes: l.roster.list(now, l.decision.Health), Convergence: l.roster.convergence(now), Usage: l.usage.list(),
+		Nodes: l.roster.list(now, l.decision.Health), Listening: now.Sub(l.deaf) < listenFor, Convergence: l.roster.convergence(now), Usage: l.usage.list(),
 		Leading: l.led, Leader: l.lead.Leader(), Trouble: lines,
 	})
 	l.showPause = 4 * time.Since(now)

@@ -186,7 +186,7 @@ func (s *service) reach(ctx context.Context, revision uint64, wait bool) *adminv
 	defer silence.Stop()
 	for alone := false; ; {
 		view, changed := s.deps.Board.View()
-		waiting, refusing := behind(view, revision)
+		_, waiting, refusing := progress(view, revision)
 		heard := slices.ContainsFunc(view.Nodes, func(n *adminv1.NodeEntry) bool { return n.GetLive() })
 		if view.Leader != "" && waiting == len(refusing) && (heard || alone) {
 			return convergence(view, revision)

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"slices"
+	"strconv"
 	"strings"
 
 	"connectrpc.com/connect"
@@ -47,16 +48,20 @@ func (s *service) GetConvergence(ctx context.Context, _ *connect.Request[adminv1
 
 // WaitForRevision implements NodeService.
 func (s *service) WaitForRevision(ctx context.Context, r *connect.Request[adminv1.WaitForRevisionRequest]) (*connect.Response[adminv1.WaitForRevisionResponse], error) {
-	revision := r.Msg.GetRevision()
+	revision, least := r.Msg.GetRevision(), int(r.Msg.GetMinNodes())
 	for {
 		view, changed := s.deps.Board.View()
 		if view.Ready() && view.Revision >= revision {
-			waiting, refusing := behind(view, revision)
+			applied, waiting, refusing := progress(view, revision)
 			switch {
 			case len(refusing) > 0:
 				return nil, coded(refuse(connect.CodeFailedPrecondition, "revision %d is refused by %s", revision, strings.Join(refusing, ", ")))
-			case waiting == 0:
-				return connect.NewResponse(&adminv1.WaitForRevisionResponse{Convergence: convergence(view, revision)}), nil
+			case waiting == 0 && applied >= least && (least > 0 || !view.Listening):
+				answer := &adminv1.WaitForRevisionResponse{Convergence: convergence(view, revision)}
+				if applied == 0 {
+					answer.Note = "no node is heard: revision " + strconv.FormatUint(revision, 10) + " is in force, and nobody routes by it"
+				}
+				return connect.NewResponse(answer), nil
 			}
 		}
 		select {
@@ -67,11 +72,15 @@ func (s *service) WaitForRevision(ctx context.Context, r *connect.Request[adminv
 	}
 }
 
-// behind counts the live nodes that have not applied the revision, and names those that refuse it or a later one.
-func behind(view *View, revision uint64) (waiting int, refusing []string) {
+// progress counts the live nodes that have applied the revision and those that have not, and names those that refuse it or a later one.
+func progress(view *View, revision uint64) (applied, waiting int, refusing []string) {
 	for _, node := range view.Nodes {
 		said := node.GetHeartbeat()
-		if !node.GetLive() || said.GetApplied().GetConfigRevision() >= revision {
+		switch {
+		case !node.GetLive():
+			continue
+		case said.GetApplied().GetConfigRevision() >= revision:
+			applied++
 			continue
 		}
 		waiting++
@@ -79,7 +88,7 @@ func behind(view *View, revision uint64) (waiting int, refusing []string) {
 			refusing = append(refusing, strings.TrimSpace(said.GetNode()+": "+nack.GetPath()+" "+nack.GetReason()))
 		}
 	}
-	return waiting, refusing
+	return applied, waiting, refusing
 }
 
 // convergence is how the revision spread; a later one stands in for a revision that was replaced before it was published.

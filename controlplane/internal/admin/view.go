@@ -15,8 +15,10 @@ type View struct {
 	Health *tablev1.Health
 	// Transitions are all that the replica remembers, oldest first.
 	Transitions []*tablev1.Transition
-	// Nodes are in the order of their names.
-	Nodes []*adminv1.NodeEntry
+	// Nodes are in the order of their names. Listening says that there may be others, which have not had the time to speak: this replica has just
+	// begun, or cannot be reached.
+	Nodes     []*adminv1.NodeEntry
+	Listening bool
 	// Convergence of recent revisions, newest last.
 	Convergence []*adminv1.Convergence
 	// Usage is in the order of provider and model.

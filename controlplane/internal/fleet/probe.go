@@ -69,21 +69,31 @@ func (f *Fleet) grantTo(u *unit, nodes []*node, nowMS int64) {
 	if u.machine.WantsLive(nowMS) {
 		nodes = nodes[:(len(nodes)+1)/2]
 	}
-	for i := range nodes {
-		n := nodes[(int(lease>>8&0xffff)+i)%len(nodes)]
-		if u.provider.probedBy(n.name, nowMS) {
-			continue
-		}
-		ttl := min(max(3*u.speed.p99, leaseMin), leaseMax)
-		_, r := u.machine.Grant(nowMS, lease, ttl)
-		u.note(r)
-		u.probe = probe{node: n.name, lease: lease}
+	n := u.prober(nodes, lease, nowMS)
+	if n == nil {
 		return
 	}
+	ttl := min(max(3*u.speed.p99, leaseMin), leaseMax)
+	_, r := u.machine.Grant(nowMS, lease, ttl)
+	u.note(r)
+	u.probe = probe{node: n.name, lease: lease}
 }
 
-// probedBy reports whether a node holds a grant for the provider or anything of it.
+// prober picks one of the nodes, by the lease; nil when all of them are at it.
+func (u *unit) prober(nodes []*node, lease uint64, nowMS int64) *node {
+	for i := range nodes {
+		if n := nodes[(int(lease>>8&0xffff)+i)%len(nodes)]; !u.provider.probedBy(n.name, nowMS) {
+			return n
+		}
+	}
+	return nil
+}
+
+// probedBy reports whether a node holds a grant for the provider or anything of it, or checks it.
 func (u *unit) probedBy(node string, nowMS int64) bool {
+	if u.check.node == node && nowMS < u.check.expiresMS {
+		return true
+	}
 	for _, list := range [...][]*unit{{u}, u.models, u.keys} {
 		for _, o := range list {
 			if g := o.machine.Probe(); g.Lease != 0 && o.probe.node == node && nowMS < g.ExpiresMS {
@@ -122,13 +132,17 @@ func (u *unit) fresh() bool {
 // check sends one node to see whether an idle provider can be reached.
 func (f *Fleet) check(u *unit, nodes []*node, nowMS int64) {
 	lease := f.lease(u, nowMS)
+	n := u.prober(nodes, lease, nowMS)
+	if n == nil {
+		return
+	}
 	wait := u.asked.check.Milliseconds()
 	wait += int64(lease%1000) * wait / 5000 // up to a fifth later, so that checks do not march in step
 	if u.fresh() {
 		wait = min(wait, leaseMax.Milliseconds()) // and if nobody answers for the node, another is asked
 	}
 	u.check = check{
-		node: nodes[int(lease>>8&0xffff)%len(nodes)].name, lease: lease, expiresMS: nowMS + leaseMin.Milliseconds(), nextMS: nowMS + wait, last: u.check.last,
+		node: n.name, lease: lease, expiresMS: nowMS + leaseMin.Milliseconds(), nextMS: nowMS + wait, last: u.check.last,
 	}
 }
 

@@ -1641,8 +1641,10 @@ func (x *Convergence) GetLastAckUs() uint64 {
 }
 
 type WaitForRevisionRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Revision      uint64                 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Revision uint64                 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	// min_nodes is how many nodes must have applied it at least; 0 means all that are heard, however few.
+	MinNodes      uint32 `protobuf:"varint,2,opt,name=min_nodes,json=minNodes,proto3" json:"min_nodes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1684,9 +1686,18 @@ func (x *WaitForRevisionRequest) GetRevision() uint64 {
 	return 0
 }
 
+func (x *WaitForRevisionRequest) GetMinNodes() uint32 {
+	if x != nil {
+		return x.MinNodes
+	}
+	return 0
+}
+
 type WaitForRevisionResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Convergence   *Convergence           `protobuf:"bytes,1,opt,name=convergence,proto3" json:"convergence,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Convergence *Convergence           `protobuf:"bytes,1,opt,name=convergence,proto3" json:"convergence,omitempty"`
+	// note says for people that no node is heard, so that nobody was waited for; empty otherwise.
+	Note          string `protobuf:"bytes,2,opt,name=note,proto3" json:"note,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1726,6 +1737,13 @@ func (x *WaitForRevisionResponse) GetConvergence() *Convergence {
 		return x.Convergence
 	}
 	return nil
+}
+
+func (x *WaitForRevisionResponse) GetNote() string {
+	if x != nil {
+		return x.Note
+	}
+	return ""
 }
 
 type GetHealthRequest struct {
@@ -2546,11 +2564,13 @@ const file_aimux_admin_v1_admin_proto_rawDesc = "" +
 	"\x05nodes\x18\x03 \x01(\rR\x05nodes\x12\x14\n" +
 	"\x05acked\x18\x04 \x01(\rR\x05acked\x12\x16\n" +
 	"\x06nacked\x18\x05 \x01(\rR\x06nacked\x12\x1e\n" +
-	"\vlast_ack_us\x18\x06 \x01(\x04R\tlastAckUs\"4\n" +
+	"\vlast_ack_us\x18\x06 \x01(\x04R\tlastAckUs\"Q\n" +
 	"\x16WaitForRevisionRequest\x12\x1a\n" +
-	"\brevision\x18\x01 \x01(\x04R\brevision\"X\n" +
+	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x1b\n" +
+	"\tmin_nodes\x18\x02 \x01(\rR\bminNodes\"l\n" +
 	"\x17WaitForRevisionResponse\x12=\n" +
-	"\vconvergence\x18\x01 \x01(\v2\x1b.aimux.admin.v1.ConvergenceR\vconvergence\"\x12\n" +
+	"\vconvergence\x18\x01 \x01(\v2\x1b.aimux.admin.v1.ConvergenceR\vconvergence\x12\x12\n" +
+	"\x04note\x18\x02 \x01(\tR\x04note\"\x12\n" +
 	"\x10GetHealthRequest\"C\n" +
 	"\x11GetHealthResponse\x12.\n" +
 	"\x06health\x18\x01 \x01(\v2\x16.aimux.table.v1.HealthR\x06health\"\x14\n" +
