@@ -402,8 +402,14 @@ func TestLimitsOnAllRequests(t *testing.T) {
 				}
 			}
 			nodes := len(house.Data)
-			if served < most || served > most+nodes*(most/nodes/12+1) {
-				t.Errorf("%d were served, of %d in a minute", served, most)
+			bound := most + nodes*(most/nodes/12+1)
+			for _, node := range house.Data {
+				if series(node, `aimux_limit_store_rounds_total{result="failed"}`) > 0 {
+					bound = 2 * most // a node that was not answered in time went by its share for a while
+				}
+			}
+			if served < most || served > bound {
+				t.Errorf("%d were served, of %d in a minute; %d would do", served, most, bound)
 			}
 			response, _ := post(t, house.Data[0]+"/v1/chat/completions", hello)
 			if response.StatusCode != http.StatusTooManyRequests || response.Header.Get("X-Ratelimit-Remaining-Requests") != "0" {

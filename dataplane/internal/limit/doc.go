@@ -22,7 +22,8 @@
 // Every node tells its part of X (Sign.Beyond). In strict mode X is 0: what a cut-off node may have in flight nobody is given for as long
 // as a request may take. A caller who was quiet is let in on the node's fair share until the source has answered, a few
 // milliseconds. Units admitted in any 60 s <= limit + for each node its block and the last request that found
-// the stock not empty, which is let in whole and whose excess is a debt; budgets likewise.
+// the stock not empty, which is let in whole and whose excess is a debt; budgets likewise. Where the source falls silent in a minute, what was
+// left of the limit then may be drawn twice.
 //
 // Without an answer from the source a meter falls back, when its lease has run out, to what its mode says: its fair share (bounded), nothing
 // (strict), everything (open). The request path notices nothing of a source that is slow, hangs or is gone.

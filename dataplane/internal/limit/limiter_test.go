@@ -333,6 +333,70 @@ func TestRequestsPerMinuteAndRetryAfter(t *testing.T) {
 	})
 }
 
+// TestAMinuteWithASilentSource has the source be silent for a while, at some nodes or at all, early or when the limit is used up: what nodes
+// let in meanwhile is no more than what was left, and is made up for when they hear from it, which some do before others.
+func TestAMinuteWithASilentSource(t *testing.T) {
+	const perMinute, nodes = 30, 3
+	for _, row := range []struct {
+		name        string
+		from, to    time.Duration
+		silentTo    int // so many of the nodes
+		known       uint32
+		most, least int
+	}{
+		{"never", 0, 0, 0, nodes, perMinute, perMinute},
+		{"when the nodes start", 0, time.Second, nodes, 0, perMinute, perMinute},
+		{"to one that starts", 0, time.Second, 1, 0, perMinute, perMinute},
+		{"when half is used", 700 * time.Millisecond, 2 * time.Second, nodes, nodes, perMinute + 9, perMinute - nodes},
+		{"when all is used", 3 * time.Second, 20 * time.Second, nodes, nodes, perMinute, perMinute},
+		{"to one when all is used", 3 * time.Second, 20 * time.Second, 1, nodes, perMinute, perMinute},
+		{"to all for good", 0, time.Hour, nodes, nodes, perMinute, perMinute},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				shared, table := limit.NewMemory(time.Now), tableOf(t, 1, 0, perMinute, 0, row.known)
+				var all []*node
+				var sources []*source
+				silence := func(silent bool) {
+					for _, s := range sources[:row.silentTo] {
+						s.failing.Store(silent)
+					}
+				}
+				for i := range nodes {
+					s := &source{Source: shared}
+					s.failing.Store(row.from == 0 && i < row.silentTo)
+					sources = append(sources, s)
+					all = append(all, start(t, fmt.Sprint(i), s, table))
+				}
+				later(50 * time.Millisecond)
+				for _, n := range all {
+					n.Apply(tableOf(t, 2, 0, perMinute, 0, nodes), nodes)
+				}
+				let := 0
+				for at := time.Duration(0); at < 50*time.Second; at += 100 * time.Millisecond {
+					if at == row.from || at == row.to {
+						silence(at != row.to)
+					}
+					if row.from == 0 && at < row.to+3*time.Second && row.to < time.Minute {
+						later(100 * time.Millisecond)
+						continue // requests come when all nodes have heard from the source again
+					}
+					for _, n := range all {
+						let += len(n.enter(1, 1))
+					}
+					later(100 * time.Millisecond)
+				}
+				if let > row.most || let < row.least {
+					t.Errorf("%d were let in, want %d to %d", let, row.least, row.most)
+				}
+				for _, n := range all {
+					n.stop()
+				}
+			})
+		})
+	}
+}
+
 func TestTablesChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := start(t, "a", limit.NewMemory(time.Now), tableOf(t, 1, 10, 0, 0, 1))

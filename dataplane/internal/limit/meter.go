@@ -252,13 +252,16 @@ type unitMeter struct {
 	// refused since the start.
 	refused atomic.Uint64
 
-	limit, share, block int64
-	mode                route.LimitMode
-	// local is what this node alone drew in the last minute: by it the node goes while the source does not answer. unregistered is
-	// what it drew then, and the source does not know of.
+	limit, share, block, nodes int64
+	mode                       route.LimitMode
+	// local is what this node drew in the last minute: by it the node goes while the source does not answer. unregistered is
+	// what of that the source does not know of.
 	local        window
 	unregistered int64
 	again        time.Time
+	// heard is when the source last answered, and part what this node had then drawn, with its share of what nobody had.
+	heard time.Time
+	part  int64
 	// apart is what of the limit is not this node's to draw from while it is alone.
 	apart int64
 }
@@ -272,7 +275,8 @@ const (
 
 func (m *unitMeter) adjust(limit, nodes int64, mode route.LimitMode) {
 	fresh := m.limit == 0
-	m.limit, m.share, m.mode = limit, max(limit/max(nodes, 1), 1), mode
+	m.nodes = max(nodes, 1)
+	m.limit, m.share, m.mode = limit, max(limit/m.nodes, 1), mode
 	m.block = max(m.share/blockShare, 1)
 	m.low.Store(max(m.block/4, 1))
 	m.left.Store(min(m.left.Load(), limit))
@@ -280,6 +284,7 @@ func (m *unitMeter) adjust(limit, nodes int64, mode route.LimitMode) {
 		m.unregistered = 0
 		if mode != route.Strict {
 			m.unregistered = m.block // requests may be here before the source has answered for the first time
+			m.local.draw(time.Now().UnixMilli(), unitAsk{owe: m.block})
 		}
 		m.stock.Store(m.unregistered)
 		m.left.Store(limit - m.unregistered)
@@ -329,6 +334,7 @@ func (m *unitMeter) apply(now time.Time, a Ask, g Grant) {
 	registered := m.unregistered
 	m.unregistered = 0
 	m.local.draw(now.UnixMilli(), unitAsk{owe: g.Granted + a.Owe - registered, back: a.Back})
+	m.heard, m.part = now, m.local.used(now.UnixMilli())+g.Left/m.nodes
 	m.refill(now, a.Owe-registered, g)
 }
 
@@ -343,9 +349,13 @@ func (m *unitMeter) refill(now time.Time, owed int64, g Grant) {
 	}
 }
 
-// alone answers an ask that the source did not, out of what the mode leaves to a node alone.
+// alone answers an ask that the source did not, out of what the mode leaves to a node alone: its share of the limit, and for the minute
+// after the source last answered no more than its part of what was left then, for others may have drawn the rest.
 func (m *unitMeter) alone(now time.Time, a Ask) {
 	limit := m.share
+	if now.Sub(m.heard) <= windowS*time.Second {
+		limit = min(limit, m.part)
+	}
 	switch m.mode {
 	case route.Strict:
 		m.local.draw(now.UnixMilli(), unitAsk{back: a.Back})

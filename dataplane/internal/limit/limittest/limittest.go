@@ -51,6 +51,9 @@ func Run(t *testing.T, open func(t *testing.T) Body) {
 // ttl of leases: short, because some bodies can only be waited for, and long enough for a busy machine.
 const ttl = time.Second
 
+// learn is how long a new source only believes.
+const learn = ttl / 4
+
 type exam struct {
 	*testing.T
 	Body
@@ -68,7 +71,7 @@ func (e *exam) renew(node string, a limit.Ask) limit.Grant {
 // slots asks for a lease on the key "k" as a node of two.
 func (e *exam) slots(node string, limitTo, want, inUse int64) int64 {
 	e.Helper()
-	return e.renew(node, limit.Ask{Key: "k", Kind: limit.Slots, Limit: limitTo, Want: want, InUse: inUse, Share: (limitTo + 1) / 2, TTL: ttl, Learn: ttl}).Granted
+	return e.renew(node, limit.Ask{Key: "k", Kind: limit.Slots, Limit: limitTo, Want: want, InUse: inUse, Share: (limitTo + 1) / 2, TTL: ttl, Learn: learn}).Granted
 }
 
 // settle lets the time pass in which a new source only believes, with the nodes' leases kept alive.
@@ -76,9 +79,9 @@ func (e *exam) settle(leases map[string]int64, limitTo int64) {
 	e.Helper()
 	for range 3 {
 		for node, held := range leases {
-			e.renew(node, limit.Ask{Key: "k", Kind: limit.Slots, Limit: limitTo, Want: held, InUse: held, Held: held, Share: held, TTL: ttl, Learn: ttl})
+			e.renew(node, limit.Ask{Key: "k", Kind: limit.Slots, Limit: limitTo, Want: held, InUse: held, Held: held, Share: held, TTL: ttl, Learn: learn})
 		}
-		e.Advance(ttl / 2)
+		e.Advance(learn / 2)
 	}
 }
 
@@ -101,7 +104,7 @@ func oneNode(e *exam) {
 func full(e *exam) {
 	e.settle(map[string]int64{"a": 10}, 10)
 	e.want("another", e.slots("b", 10, 5, 0), 0)
-	grant := e.renew("b", limit.Ask{Key: "k", Kind: limit.Slots, Limit: 10, Want: 5, TTL: ttl, Learn: ttl})
+	grant := e.renew("b", limit.Ask{Key: "k", Kind: limit.Slots, Limit: 10, Want: 5, TTL: ttl, Learn: learn})
 	if !grant.Tight {
 		e.Error("the node is not told that the limit is tight")
 	}
