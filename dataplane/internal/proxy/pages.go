@@ -373,34 +373,3 @@ func (h *Handler) pageConfig(in ingress.Exchange, at street) {
 	}
 	respondJSON(in, http.StatusOK, page)
 }
-
-// models lists every name that may be asked for: the providers' models, and the plain names that they answer to.
-func (v *visit) models() []dialect.ModelInfo {
-	var list []dialect.ModelInfo
-	seen := map[string]bool{}
-	add := func(name string, target *route.Target, p *route.Provider) {
-		if name == "" || seen[name] || strings.Contains(name, "*") || !v.scope.Model(name) {
-			return
-		}
-		seen[name] = true
-		list = append(list, dialect.ModelInfo{
-			ID: name, OwnedBy: p.ID, Created: time.Unix(0, 0), MaxInputTokens: target.ContextWindow, MaxOutputTokens: target.MaxOutput,
-			Has: target.Has, Efforts: target.Efforts,
-		})
-	}
-	for i := range v.table.Targets() {
-		target := v.table.Target(i)
-		p := v.table.Provider(target.Provider)
-		if !p.Enabled || !v.scope.Provider(p.Index) {
-			continue
-		}
-		if !v.scope.Model(target.Model) { // whoever may not ask for it by its plain name may with its provider's before it
-			add(target.Key, target, p)
-		}
-		add(target.Model, target, p)
-		for _, name := range target.Serves {
-			add(name, target, p)
-		}
-	}
-	return list
-}
