@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"fmt"
 	"time"
 
 	tablev1 "github.com/aimux/aimux/proto/gen/aimux/table/v1"
@@ -148,9 +149,9 @@ const sweepEvery = time.Second
 // judge lets what was heard work on every circuit.
 func (f *Fleet) judge(nowMS int64) {
 	raise := circuit.MayRaise
-	if nowMS < f.learnUntil {
+	learning := nowMS < f.learnUntil
+	if learning {
 		raise = 0
-		f.resume(nowMS)
 	}
 	for _, u := range f.order {
 		forced := u.override(nowMS) == "closed"
@@ -174,6 +175,9 @@ func (f *Fleet) judge(nowMS int64) {
 			f.obey(u, nowMS, l)
 		}
 	}
+	if learning {
+		f.resume(nowMS) // what was heard says more, where it says enough
+	}
 }
 
 // resume opens after a cold start what is open on at least half of the nodes, as soon as all have had the time to tell.
@@ -193,7 +197,7 @@ func (f *Fleet) resume(nowMS int64) {
 		}
 		r := u.machine.Adopt(nowMS, circuit.Memory{State: circuit.Open, Opens: 1, RetryMS: nowMS + f.config.Learning.Milliseconds()})
 		if r.Changed() {
-			u.why = "open on the nodes when this control plane started"
+			u.why = fmt.Sprintf("open on %d of %d nodes when this control plane had started", u.nodesOpen, live)
 		}
 	}
 }
