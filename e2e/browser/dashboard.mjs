@@ -77,7 +77,7 @@ const jobs = {
     await accessible('overview');
     await first.getByRole('link', { name: 'sick' }).click();
     await see(page.getByRole('heading', { level: 1, name: 'sick' }), 'the provider');
-    await see(region('Timeline').getByText(/in a row|failed|answers|open on the nodes/), 'the reason of a transition');
+    await see(region('Timeline').getByRole('listitem').getByText(/in a row|failed|answers|open on/), 'the reason of a transition');
     await until('the failures by kind', async () => (await region('Failures by kind').first().innerText()).includes('server_error'));
     await accessible('provider');
   },
@@ -146,7 +146,7 @@ const jobs = {
     want((await dialog().getByLabel('Requests at once').inputValue()) === '7', 'the fields do not follow the JSON');
     await dialog().getByRole('button', { name: 'Add' }).click();
     await see(page.getByRole('heading', { level: 1, name: 'newcomer' }), 'the new provider');
-    await see(page.getByText('0 / 7'), 'its cap');
+    await see(page.getByText('0 of 7', { exact: true }).last(), 'its cap');
     await button('Edit').click();
     await dialog().getByLabel('In service').selectOption('no');
     await dialog().getByRole('button', { name: 'Save' }).click();
@@ -200,7 +200,7 @@ const jobs = {
   async 'follow a request that failed over'() {
     await visit('requests');
     await see(page.getByText('<img src=x onerror=alert(1)>').first(), 'the name that a hostile caller asked for, as text');
-    await page.getByLabel('With a failure on the way only').check();
+    await page.getByLabel('Only with a failure on the way').check();
     await page.getByLabel('Look for').fill('sick');
     await page.getByRole('button', { name: /^Show the decision/ }).first().click();
     const attempts = page.getByRole('group', { name: 'Attempts' });

@@ -3,6 +3,7 @@ package admin
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"strings"
 
@@ -110,40 +111,72 @@ func limitEntry(view *View, scope string, uses []*adminv1.LimitUse) *adminv1.Lim
 func Uses(view *View) []*adminv1.LimitUse { return usesOf(view) }
 
 // usesOf adds up what the live nodes have told, in the order of scope and what. Slots and money are told by each node for itself; of units a
-// node knows what is left to all, and who asked last knows best: that is who knows of least.
+// node knows what is left of its region's part, and who asked last knows best: that is who knows of least.
 func usesOf(view *View) []*adminv1.LimitUse {
-	type sum struct{ limit, inUse, left, beyond int64 }
-	sums, uses := map[[2]string]*sum{}, map[[2]string]*adminv1.LimitUse{}
+	type part struct{ limit, inUse, left, beyond int64 }
+	uses, parts := map[[2]string]*adminv1.LimitUse{}, map[[3]string]*part{}
 	for _, node := range view.Nodes {
 		if !node.GetLive() {
 			continue
 		}
 		for _, sign := range node.GetHeartbeat().GetLimits() {
 			at := [2]string{sign.GetScope(), sign.GetWhat()}
-			if sums[at] == nil {
-				sums[at], uses[at] = &sum{left: sign.GetLeft()}, &adminv1.LimitUse{Scope: at[0], What: at[1]}
+			if uses[at] == nil {
+				uses[at] = &adminv1.LimitUse{Scope: at[0], What: at[1]}
 			}
-			one := sums[at]
+			uses[at].Refused += sign.GetRefused()
+			in := [3]string{at[0], at[1], node.GetHeartbeat().GetRegion()}
+			if parts[in] == nil {
+				parts[in] = &part{left: sign.GetLeft()}
+			}
+			one := parts[in]
 			one.limit, one.left = max(one.limit, sign.GetLimit()), min(one.left, sign.GetLeft())
 			one.inUse, one.beyond = one.inUse+sign.GetInUse(), one.beyond+sign.GetBeyond()
-			uses[at].Refused += sign.GetRefused()
 		}
 	}
-	list := make([]*adminv1.LimitUse, 0, len(uses))
-	for at, u := range uses {
-		one, unit := sums[at], 1.0
-		used := one.inUse
-		if at[1] != "in_flight" {
+	for in, one := range parts {
+		u, used, unit := uses[[2]string{in[0], in[1]}], one.inUse, 1.0
+		if u.GetWhat() != "in_flight" {
 			used = max(used, one.limit-one.left)
 		}
-		if strings.HasPrefix(at[1], "dollars") {
+		if strings.HasPrefix(u.GetWhat(), "dollars") {
 			unit = 1e-9
 		}
-		u.Limit, u.Used, u.Beyond = float64(one.limit)*unit, float64(max(used, 0))*unit, uint64(max(one.beyond, 0))
-		list = append(list, u)
+		u.Limit += float64(one.limit) * unit
+		u.Used += float64(max(used, 0)) * unit
+		u.Beyond += uint64(max(one.beyond, 0))
 	}
-	slices.SortFunc(list, func(a, b *adminv1.LimitUse) int {
+	for _, u := range uses {
+		if whole := configured(view.Document.GetCatalog(), u.GetScope(), u.GetWhat()); whole > 0 { // regions that do not use theirs tell nothing
+			u.Limit = whole
+		}
+	}
+	return slices.SortedFunc(maps.Values(uses), func(a, b *adminv1.LimitUse) int {
 		return cmp.Or(cmp.Compare(a.GetScope(), b.GetScope()), cmp.Compare(a.GetWhat(), b.GetWhat()))
 	})
-	return list
+}
+
+// configured is the limit that the catalog has there, 0 for none; the keys of a pool share theirs.
+func configured(cat *adminv1.Catalog, scope, what string) float64 {
+	if pool, _, ok := strings.Cut(scope, "/key/"); ok {
+		scope = pool + "/keys"
+	}
+	l, _ := catalog.LimitsAt(cat, scope)
+	switch what {
+	case "in_flight":
+		return float64(l.GetMaxConcurrentRequests())
+	case "requests":
+		return float64(l.GetRequestsPerMinute())
+	case "tokens":
+		return float64(l.GetTokensPerMinute())
+	case "input_tokens":
+		return float64(l.GetInputTokensPerMinute())
+	case "output_tokens":
+		return float64(l.GetOutputTokensPerMinute())
+	case "dollars_per_day":
+		return l.GetDollarsPerDay()
+	case "dollars_per_month":
+		return l.GetDollarsPerMonth()
+	}
+	return 0
 }

@@ -18,14 +18,15 @@ func TestUsesAreThoseOfAllNodes(t *testing.T) {
 	view.Document.Catalog = &adminv1.Catalog{Limits: &adminv1.Limits{RequestsPerMinute: new(uint32(100))}, Providers: map[string]*adminv1.Provider{
 		"p": {MaxConcurrentRequests: new(uint32(10)), LimitsPerKey: &adminv1.Limits{DollarsPerDay: new(5.0)}},
 	}}
-	beat := func(live bool, signs ...*tablev1.LimitSign) *adminv1.NodeEntry {
-		return &adminv1.NodeEntry{Live: live, Heartbeat: &tablev1.Heartbeat{Limits: signs}}
+	beat := func(live bool, region string, signs ...*tablev1.LimitSign) *adminv1.NodeEntry {
+		return &adminv1.NodeEntry{Live: live, Heartbeat: &tablev1.Heartbeat{Limits: signs, Region: region}}
 	}
 	view.Nodes = []*adminv1.NodeEntry{
-		beat(true, &tablev1.LimitSign{Scope: "provider/p", What: "in_flight", Limit: 10, InUse: 3, Refused: 2}, &tablev1.LimitSign{Scope: "all", What: "requests", Limit: 100, Left: 40}),
-		beat(true, &tablev1.LimitSign{Scope: "provider/p", What: "in_flight", Limit: 10, InUse: 2, Beyond: 2, Refused: 5}, &tablev1.LimitSign{Scope: "all", What: "requests", Limit: 100, Left: 30},
+		beat(true, "here", &tablev1.LimitSign{Scope: "provider/p", What: "in_flight", Limit: 10, InUse: 3, Refused: 2}, &tablev1.LimitSign{Scope: "all", What: "requests", Limit: 60, Left: 40}),
+		beat(true, "here", &tablev1.LimitSign{Scope: "provider/p", What: "in_flight", Limit: 10, InUse: 2, Beyond: 2, Refused: 5}, &tablev1.LimitSign{Scope: "all", What: "requests", Limit: 60, Left: 30},
 			&tablev1.LimitSign{Scope: "provider/p/key/fp", What: "dollars_per_day", Limit: 5e9, InUse: 5e8, Left: 1e9}),
-		beat(false, &tablev1.LimitSign{Scope: "provider/p", What: "in_flight", Limit: 10, InUse: 9}),
+		beat(true, "there", &tablev1.LimitSign{Scope: "all", What: "requests", Limit: 30, Left: 25}), // of a third region nothing is heard
+		beat(false, "here", &tablev1.LimitSign{Scope: "provider/p", What: "in_flight", Limit: 10, InUse: 9}),
 	}
 	board.put(view)
 	api := adminv1connect.NewLimitServiceClient(http.DefaultClient, url)
@@ -35,8 +36,8 @@ func TestUsesAreThoseOfAllNodes(t *testing.T) {
 	}
 	for i, want := range []*adminv1.LimitUse{
 		{Scope: "provider/p/key/fp", What: "dollars_per_day", Limit: 5, Used: 4},
-		{Scope: "all", What: "requests", Limit: 100, Used: 70},
 		{Scope: "provider/p", What: "in_flight", Limit: 10, Used: 5, Beyond: 2, Refused: 7},
+		{Scope: "all", What: "requests", Limit: 100, Used: 35},
 	} {
 		if got := uses.Msg.GetUses()[i]; got.String() != want.String() {
 			t.Errorf("%v, want %v", got, want)

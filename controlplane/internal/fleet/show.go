@@ -208,7 +208,7 @@ func (f *Fleet) entry(u *unit, nowMS int64) *tablev1.TargetHealth {
 		Provider: u.key.provider, Model: u.key.model, Credential: u.key.credential,
 		State: tablev1.State(u.shown.state), Reason: u.shown.reason, ByHand: u.shown.byHand, SinceUnixMs: u.shown.sinceMS,
 		WeightPpm: u.shown.weight, CapacitySharePpm: share, InFlight: uint32(max(u.inFlight, 0)),
-		FirstTokenMs: uint32(u.speed.p50.Milliseconds()), PerTokenUs: uint32(u.speed.perToken.Microseconds()),
+		FirstTokenMs: uint32(u.speed.p50.Milliseconds()), UsualFirstTokenMs: uint32(u.speed.baseline), PerTokenUs: uint32(u.speed.perToken.Microseconds()),
 		Opens: uint32(m.Opens), Successes: uint32(m.Good), OpenedUnixMs: m.OpenedMS, RetryUnixMs: m.RetryMS, Heeded: u.heed.active,
 	}
 	if u == u.provider {

@@ -33,7 +33,7 @@ export const house = {
   // locked is why the admin API wants another token; empty while it is content. Nothing is asked until there is one.
   locked: '',
   series: { rate: new Series(), failed: new Series(), success: new Series(), first: new Series(), total: new Series(), spend: new Series(), flight: new Series() },
-  // by provider: {rate, failed, success, first} series; rate and failed are per second.
+  // by provider: {rate, failed, success, first} series and usual; rate and failed are per second, usual is the first token's usual time.
   providers: new Map(),
 };
 
@@ -182,7 +182,9 @@ function takeProviders(now) {
     mine.rate.push(ended && ended.perSecond);
     mine.failed.push(failed && failed.perSecond);
     mine.success.push(ended?.grown ? 1 - Math.min(1, (failed?.grown ?? 0) / ended.grown) : null);
-    mine.first.push(quantile(recent(now, moment).flatMap((request) => tries(request, id)).filter((ms) => ms > 0), 0.5));
+    const good = recent(now, moment).flatMap((request) => tries(request, id)).filter(({ firstTokenMs }) => firstTokenMs > 0);
+    mine.first.push(quantile(good.map(({ firstTokenMs }) => firstTokenMs), 0.5));
+    mine.usual = quantile(good.map((attempt) => targetOf(id, attempt.target.model)?.usualFirstTokenMs ?? 0), 0.5);
   }
   const spent = counter('cost').delta(cost, now);
   house.series.spend.push(spent && spent.perSecond * 3600);
@@ -190,7 +192,7 @@ function takeProviders(now) {
 }
 
 function tries(request, id) {
-  return (request.attempts ?? []).filter((attempt) => attempt.target?.provider === id && !wentWrong(attempt)).map((attempt) => attempt.firstTokenMs ?? 0);
+  return (request.attempts ?? []).filter((attempt) => attempt.target?.provider === id && !wentWrong(attempt));
 }
 
 // wentWrong says whether a request or an attempt failed.

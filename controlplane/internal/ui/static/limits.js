@@ -6,7 +6,7 @@ import { changed, house } from './house.js';
 import { ask, complaint, field } from './dialog.js';
 import { draft } from './draft.js';
 import { clock, count, dollars, moment, none, percent } from './format.js';
-import { bar } from './sparkline.js';
+import { gauge } from './sparkline.js';
 import { button, heading, panel, table, tags } from './parts.js';
 
 const pace = 1500; // milliseconds between two askings
@@ -63,7 +63,7 @@ function use(one) {
   const share = one.limit ? (one.used ?? 0) / one.limit : 0;
   const said = `${amount(one.what, one.used ?? 0)} (${percent(Math.min(share, 9.99))})`;
   return { key: `${one.scope} ${one.what}`, cells: [
-    one.scope, words[one.what] ?? one.what, h('span', { class: 'flight' }, bar(Math.min(share, 1), said), h('span', { 'aria-hidden': 'true', class: share > 0.9 ? 'tone-bad' : null }, said)),
+    one.scope, words[one.what] ?? one.what, gauge(share, said),
     amount(one.what, one.limit ?? 0), amount(one.what, Math.max((one.limit ?? 0) - (one.used ?? 0), 0)), count(Number(one.refused ?? 0)),
   ] };
 }

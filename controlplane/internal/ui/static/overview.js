@@ -5,10 +5,10 @@ import { firsts, house, recent, targetOf, total } from './house.js';
 import { ago, count, dollars, duration, percent, rate } from './format.js';
 import { quantile, share } from './series.js';
 import { sparkline } from './sparkline.js';
-import { attention, badge, providerStanding } from './standing.js';
+import { attention, badge, byTrouble } from './standing.js';
 import { changes } from './changes.js';
 import { weight } from './providers.js';
-import { heading, panel, success, table } from './parts.js';
+import { heading, latency, panel, success, table } from './parts.js';
 
 export const title = () => 'Overview';
 
@@ -19,12 +19,13 @@ export function view() {
 function first() {
   const all = attention();
   const urgent = all.filter(({ standing }) => standing.rank > 0);
+  const worst = Math.max(0, ...all.map(({ standing }) => standing.rank));
   const quiet = all.filter(({ standing }) => standing.rank === 0);
   const serving = house.entries.filter((entry) => entry.enabled).length;
   const live = house.nodes.filter((node) => node.live).length;
   const words = urgent.length === 0 ? `All is well: ${plural(serving, 'provider')} and ${plural(live, 'node')} in service.`
     : `${urgent.length} ${urgent.length === 1 ? 'thing needs' : 'things need'} attention`;
-  return h('section', { class: `panel first ${urgent.length ? 'first-trouble' : 'first-well'}`, 'aria-labelledby': 'attention' },
+  return h('section', { class: `panel first ${['first-well', 'first-warn'][worst] ?? 'first-bad'}`, 'aria-labelledby': 'attention' },
     h('h2', { id: 'attention' }, words),
     h('ul', { class: 'troubles' }, [...urgent, ...quiet].map((one) => h('li', { key: one.what }, badge(one.standing),
       h('a', { class: 'what', href: one.href }, one.what), h('span', { class: 'why' }, one.why),
@@ -45,9 +46,9 @@ function figures() {
   return h('section', { class: 'figures', 'aria-label': 'Figures of the last minute' },
     figure('Requests / s', rate(series.rate.mean(10)), `${count(lately.length)} last minute`, series.rate, 'accent'),
     figure('Success', percent(share(series.rate, series.failed, 60)), 'of the last minute', series.success, 'good', { to: 1, from: 0.9 }),
-    figure('First token', duration(quantile(first, 0.5)), `median; p95 ${duration(quantile(first, 0.95))}`, series.first, 'accent'),
-    figure('Whole answer', duration(quantile(whole, 0.5)), `median; p95 ${duration(quantile(whole, 0.95))}`, series.total, 'accent'),
-    figure('Spend', dollars(spent), series.spend.mean(60) === null ? 'so far' : `so far; ${dollars(series.spend.mean(60))} an hour`, series.spend, 'accent'),
+    figure('First token', duration(quantile(first, 0.5)), `p50; p95 ${duration(quantile(first, 0.95))}`, series.first, 'accent'),
+    figure('Whole answer', duration(quantile(whole, 0.5)), `p50; p95 ${duration(quantile(whole, 0.95))}`, series.total, 'accent'),
+    figure('Spend', dollars(spent), series.spend.mean(60) === null ? 'so far' : `so far; ${dollars(series.spend.mean(60))} / h`, series.spend, 'accent'),
     figure('In flight', count(flight ?? 0), 'requests now', series.flight, 'accent'));
 }
 
@@ -57,14 +58,14 @@ function figure(name, value, note, series, tone, scale = {}) {
 }
 
 function byProvider() {
-  const rows = house.entries.map((entry) => {
+  const rows = byTrouble(house.entries).map(({ entry, standing }) => {
     const mine = house.providers.get(entry.id);
     const used = total(house.usage.filter((usage) => usage.provider === entry.id));
     return { key: entry.id, cells: [
-      h('a', { href: `#/providers/${entry.id}` }, entry.id), badge(providerStanding(entry)), rate(mine?.rate.mean(10) ?? null), success(mine),
-      duration(mine?.first.last), weight(targetOf(entry.id)), dollars(used.cost),
+      h('a', { href: `#/providers/${entry.id}` }, entry.id), badge(standing), rate(mine?.rate.mean(10) ?? null), success(mine),
+      latency(mine?.first.last, mine?.usual), weight(targetOf(entry.id)), dollars(used.cost),
       sparkline(mine?.rate.values ?? [], { label: `Attempts a second at ${entry.id}, lately` }),
     ] };
   });
-  return panel('Providers', table('Providers', ['Provider', 'State', 'Attempts / s|n', 'Success|n', 'First token|n', 'Weight|n', 'Spend|n', 'Attempts lately'], rows));
+  return panel('Providers', table('Providers', ['Provider', 'State', 'Attempts / s|n', 'Success|n', 'First token|n', 'Weight|n', 'Spend|n', 'Attempts lately'], rows, h('span', {}, 'No provider is set up yet. ', h('a', { href: '#/providers' }, 'Add the first'))));
 }

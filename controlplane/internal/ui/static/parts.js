@@ -1,7 +1,7 @@
 // Parts that several pages are made of.
 
 import { h } from './element.js';
-import { none, percent } from './format.js';
+import { duration, none, percent } from './format.js';
 import { share } from './series.js';
 
 // heading begins a page; the focus comes to it when the page is opened.
@@ -32,6 +32,19 @@ export function facts(pairs) {
 // why tells a reason, where there is one.
 export function why(text) {
   return text ? h('span', { class: 'why' }, text) : none;
+}
+
+// pair is a name with what belongs to it below, smaller.
+export function pair(first, second) {
+  return h('span', { class: 'pair' }, h('span', {}, first), second ? h('span', { class: 'note' }, second) : null);
+}
+
+// latency is a provider's first token, in milliseconds, against what is usual for it; it is marked where it is much later.
+export function latency(now, usual) {
+  if (!now) return none;
+  if (!usual) return duration(now);
+  const late = now > 2 * usual && now > usual + 50;
+  return pair(late ? h('span', { class: 'tone-warn' }, `▲ ${duration(now)}`) : duration(now), `usually ${duration(usual)}`);
 }
 
 // success of a provider's attempts in the last minute, marked where it is poor.

@@ -9,7 +9,7 @@ import { changes } from './changes.js';
 import { inFlight, weight } from './providers.js';
 import { clearOverride, override } from './override.js';
 import { deleteProvider, editProvider } from './provider-form.js';
-import { button, facts, heading, panel, success, table, why } from './parts.js';
+import { button, facts, heading, latency, panel, success, table, why } from './parts.js';
 
 const span = 15 * 60e3; // milliseconds of the timeline
 const lanesMax = 6;
@@ -56,8 +56,8 @@ function summary(entry) {
     facts([
       ['Weight', weight(targetOf(id))], ['In flight', inFlight(id)],
       ['Success, last minute', success(mine)],
-      ['First token', mine && trend(duration(mine.first.last), mine.first, `First token at ${id}, lately`)],
-      ['Expected first token', duration(settings.avgResponseTimeMs || null)],
+      ['First token', mine && trend(latency(mine.first.last, mine.usual), mine.first, `First token at ${id}, lately`)],
+      ['Usual first token', mine?.usual ? null : `${duration(settings.avgResponseTimeMs || null)}, by its settings`],
       ['Attempts', trend(`${count(used.requests)}, ${count(used.failures)} failed`, mine?.rate, `Attempts a second at ${id}, lately`)],
       ['Tokens', `${count(used.input)} in, ${count(used.output)} out`], ['Spend', dollars(used.cost)],
       ['Circuit', breaker.maxFailures ? `opens after ${breaker.maxFailures} failures, closes after ${breaker.closeAfter} successes` : null],
@@ -79,9 +79,10 @@ function timeline(entry, mine) {
 
 function lane(entry, model, changed) {
   const now = Date.now();
-  const spans = changed.map((one, i) => ({ from: Number(one.atUnixMs), to: Number(changed[i + 1]?.atUnixMs ?? now), standing: standingOf(one.to) }));
-  if (!spans.length) spans.push({ from: Number(providerStanding(entry).since ?? now), to: now, standing: providerStanding(entry) });
-  const shown = spans.filter((one) => one.to > now - span);
+  const spans = changed.map((one, i) => ({ from: Number(one.atUnixMs), to: Number(changed[i + 1]?.atUnixMs ?? now), standing: standingOf(one.to), why: one.reason }));
+  if (spans.length) spans.unshift({ from: now - span, to: spans[0].from, standing: standingOf(changed[0].from) });
+  else spans.push({ from: Number(providerStanding(entry).since ?? now), to: now, standing: providerStanding(entry) });
+  const shown = spans.filter((one) => one.to > now - span).map((one) => ({ ...one, words: `${one.standing.word} from ${clock(Math.max(one.from, now - span))} to ${clock(one.to)}. ${one.why ?? ''}` }));
   const name = [entry.id, model].filter(Boolean).join('/');
   const words = shown.slice(-6).map((one) => `${one.standing.word} from ${clock(one.from)}`).join(', ');
   return h('div', { class: 'lane', key: model }, h('p', { class: 'note' }, name), strip(shown, now - span, now, `${name} over the last 15 minutes: ${words}`));
@@ -106,6 +107,6 @@ function parts({ id }) {
   return table('Models and keys', ['Model or key', 'State', 'Why', 'Weight|n', 'Success|n', 'First token|n', 'In flight|n'], targets.map((target) => ({
     key: `${target.model}|${target.credential}`,
     cells: [[target.model, target.credential && `key ${target.credential}`].filter(Boolean).join(', '), badge(standingOf(target.state)), why(target.reason), weight(target),
-      target.successPpm ? percent(target.successPpm / 1e6) : none, duration(target.firstTokenMs || null), count(target.inFlight ?? 0)],
+      target.successPpm ? percent(target.successPpm / 1e6) : none, latency(target.firstTokenMs, target.usualFirstTokenMs), count(target.inFlight ?? 0)],
   })), 'Nothing is known of its models yet.');
 }

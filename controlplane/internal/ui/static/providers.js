@@ -2,16 +2,16 @@
 
 import { h } from './element.js';
 import { house, settingsOf, targetOf } from './house.js';
-import { count, duration, none, percent, rate } from './format.js';
-import { bar } from './sparkline.js';
-import { badge, providerStanding } from './standing.js';
+import { count, none, percent, rate } from './format.js';
+import { gauge } from './sparkline.js';
+import { badge, byTrouble } from './standing.js';
 import { editProvider } from './provider-form.js';
-import { button, heading, panel, success, table, why } from './parts.js';
+import { button, heading, latency, pair, panel, success, table, why } from './parts.js';
 
 export const title = () => 'Providers';
 
 export function view() {
-  const rows = [...house.entries].map((entry) => ({ entry, standing: providerStanding(entry) })).sort((a, b) => b.standing.rank - a.standing.rank);
+  const rows = byTrouble(house.entries);
   return [
     heading('Providers', button('Add a provider', () => editProvider(null), 'main')),
     panel('All providers', table('All providers', ['Provider', 'State', 'Why', 'Weight|n', 'In flight|n', 'Success|n', 'First token|n', 'Attempts / s|n'], rows.map(({ entry, standing }) => ({ key: entry.id, cells: row(entry, standing) })), 'No provider is set up yet: add the first.')),
@@ -23,9 +23,9 @@ function row(entry, standing) {
   const mine = house.providers.get(entry.id);
   const name = settingsOf(entry.id).name;
   return [
-    h('span', {}, h('a', { href: `#/providers/${entry.id}` }, entry.id), name && name !== entry.id ? h('span', { class: 'note' }, ` ${name}`) : null),
+    pair(h('a', { href: `#/providers/${entry.id}` }, entry.id), name !== entry.id && name),
     badge(standing), why(standing.why), weight(target), inFlight(entry.id),
-    success(mine), duration(mine?.first.last), rate(mine?.rate.mean(10) ?? null),
+    success(mine), latency(mine?.first.last, mine?.usual), rate(mine?.rate.mean(10) ?? null),
   ];
 }
 
@@ -38,5 +38,5 @@ export function inFlight(id) {
   const now = house.health.targets.filter((target) => target.provider === id && target.model && !target.credential).reduce((sum, target) => sum + (target.inFlight ?? 0), 0);
   const cap = settingsOf(id).maxConcurrentRequests || settingsOf(id).limits?.maxConcurrentRequests;
   if (!cap) return count(now);
-  return h('span', { class: 'flight' }, bar(now / cap, `${now} of ${cap} in flight`), h('span', { 'aria-hidden': 'true' }, `${now} / ${cap}`));
+  return gauge(now / cap, `${now} of ${cap}`);
 }

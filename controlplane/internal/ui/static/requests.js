@@ -3,7 +3,7 @@
 import { h } from './element.js';
 import { changed, house, wentWrong } from './house.js';
 import { clock, count, dollars, duration, moment, none } from './format.js';
-import { button, facts, heading, panel, table } from './parts.js';
+import { button, facts, heading, pair, panel, table } from './parts.js';
 
 const rowsMax = 100;
 
@@ -22,9 +22,9 @@ export function view() {
     heading('Requests', button(paused ? 'Go on' : 'Pause', pause, '', { 'aria-pressed': String(Boolean(paused)) })),
     h('form', { class: 'filters', role: 'search', onsubmit: (event) => event.preventDefault() },
       h('div', { class: 'field' }, h('label', { for: 'wanted' }, 'Look for'), h('input', { id: 'wanted', type: 'search', autocomplete: 'off', placeholder: 'model, provider, caller, id, fault', oninput: look })),
-      h('div', { class: 'field field-box' }, h('input', { id: 'failed', type: 'checkbox', onchange: onlyFailed }), h('label', { for: 'failed' }, 'With a failure on the way only'))),
+      h('div', { class: 'field field-box' }, h('input', { id: 'failed', type: 'checkbox', onchange: onlyFailed }), h('label', { for: 'failed' }, 'Only with a failure on the way'))),
     panel('Latest requests', h('p', { class: 'note' }, `${count(shown.length)} shown of ${count(all.length)} remembered here.`, house.unreported ? ` ${count(house.unreported)} more went by unreported.` : ''),
-      table('Latest requests', ['Ended', 'Asked for', 'Class', 'Went to', 'Attempts|n', 'First token|n', 'Whole|n', 'Tokens|n', 'Cost|n', 'Result', 'Decision'], shown.flatMap(rows), 'No request has ended yet, or none that is looked for.')),
+      table('Latest requests', ['Ended', 'Asked for', 'Went to', 'Attempts|n', 'First token|n', 'Whole|n', 'Tokens|n', 'Cost|n', 'Result', 'Decision'], shown.flatMap(rows), 'No request has ended yet, or none that is looked for.')),
   ];
 }
 
@@ -58,7 +58,7 @@ function rows(request) {
   const key = String(request.number);
   const open = opened.has(key);
   const line = { key, cells: [
-    clock(Number(request.startedUnixMs) + (request.durationMs ?? 0)), request.requestedModel ?? none, request.class ?? none, name(last?.target), count(attempts.length),
+    clock(Number(request.startedUnixMs) + (request.durationMs ?? 0)), pair(request.requestedModel ?? none, request.class), last?.target ? pair(last.target.provider, last.target.model) : none, count(attempts.length),
     duration((request.stream && (last?.firstTokenMs || request.firstByteMs)) || null), duration(request.durationMs ?? 0), `${count(Number(request.inputTokens ?? 0))} + ${count(Number(request.outputTokens ?? 0))}`,
     dollars(Number(request.costNanoUsd ?? 0) / 1e9), result(request, attempts),
     button(open ? 'Hide' : 'Show', () => toggle(key), 'small', { 'aria-expanded': String(open), 'aria-label': `${open ? 'Hide' : 'Show'} the decision for request ${request.requestId}` }),

@@ -4,13 +4,16 @@ import { h } from './element.js';
 import { call } from './rpc.js';
 import { house, recent, refresh, wentWrong } from './house.js';
 import { count, duration, none, percent } from './format.js';
-import { bar } from './sparkline.js';
+import { gauge } from './sparkline.js';
 import { ask } from './dialog.js';
 import { complete, draft } from './draft.js';
 import { explainForm, explained } from './explain.js';
 import { button, facts, heading, panel, table, tags } from './parts.js';
 
 const wait = 30e3; // milliseconds
+
+// usualOrder is what a node does without a class_order of its own: thinking that is asked for goes before tools, thinking that is guessed behind.
+const usualOrder = ['vision', 'thinking, if asked for', 'tools', 'thinking, by its words', 'long_context', 'streaming', 'standard'];
 
 export const title = () => 'Routing';
 
@@ -27,7 +30,7 @@ function policy() {
     ['Attempts', `at most ${now.maxAttempts}; ${percent(now.retryShare ?? 0)} of requests may be retried, ${percent(now.hedgeShare ?? 0)} hedged`],
     ['Patience', `connect ${duration(now.connectTimeoutMs)}, first token ${duration(now.firstTokenTimeoutMs)}, idle ${duration(now.idleTimeoutMs)}, whole ${duration(now.requestTimeoutMs)}`],
     ['Long context', now.longContextTokens ? `from ${count(Number(now.longContextTokens))} tokens` : null], ['Broken streams', now.continuation ? 'of plain text go on elsewhere' : 'end with an error'],
-    ['Regions', now.regions?.join(', ') || 'all'], ['Classes, first applied first', tags(now.classOrder)],
+    ['Regions', now.regions?.join(', ') || 'all'], ['Classes, in the order in which they apply', tags(now.classOrder?.length ? now.classOrder : usualOrder)],
   ]));
 }
 
@@ -36,7 +39,7 @@ function decisions() {
   const lately = recent();
   const ways = Map.groupBy(lately, (request) => `${request.class ?? none} → ${place(request)}`);
   const rows = [...ways].sort(([, a], [, b]) => b.length - a.length).slice(0, 20).map(([way, all]) => ({ key: way, cells: [
-    all[0].class ?? none, place(all[0]), count(all.length), h('span', { class: 'flight' }, bar(all.length / lately.length, `${percent(all.length / lately.length)} of all`), percent(all.length / lately.length)),
+    all[0].class ?? none, place(all[0]), count(all.length), gauge(all.length / lately.length, percent(all.length / lately.length), false),
     count(all.filter((request) => request.attempts?.length > 1).length), count(all.filter(wentWrong).length),
   ] }));
   return panel('Decisions of the last minute', table('Decisions', ['Class', 'Went to', 'Requests|n', 'Share|n', 'After another|n', 'Failed|n'], rows, 'No request has ended in the last minute.'),

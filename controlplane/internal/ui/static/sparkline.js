@@ -34,20 +34,25 @@ function runs(values) {
   return all;
 }
 
-// bar shows a share of a whole.
-export function bar(share, label) {
+// bar shows a share of a whole; one that alarms is another colour when it is nearly full.
+function bar(share, label, alarms) {
   const part = Math.max(0, Math.min(1, share || 0));
   return h('svg', { class: 'bar', viewBox: '0 0 100 8', preserveAspectRatio: 'none', role: 'img', 'aria-label': label },
     h('rect', { class: 'bar-all', width: 100, height: 8, rx: 3 }),
-    h('rect', { class: part > 0.9 ? 'bar-full' : 'bar-part', width: (100 * part).toFixed(1), height: 8, rx: 3 }));
+    h('rect', { class: alarms && part > 0.9 ? 'bar-full' : 'bar-part', width: (100 * part).toFixed(1), height: 8, rx: 3 }));
 }
 
-// strip shows what state held when: the worse, the higher and the redder. spans are {from, to, standing}, in milliseconds.
+// gauge is a bar with the words of what it shows beside it.
+export function gauge(share, words, alarms = true) {
+  return h('span', { class: 'gauge' }, bar(share, words, alarms), h('span', { 'aria-hidden': 'true', class: alarms && share > 0.9 ? 'tone-bad' : null }, words));
+}
+
+// strip shows what state held when: the worse, the higher and the redder. spans are {from, to, standing, words}, in milliseconds.
 export function strip(spans, from, to, label) {
   const at = (ms) => ((Math.max(from, Math.min(to, ms)) - from) / (to - from)) * 600;
   return h('svg', { class: 'strip', viewBox: '0 0 600 44', preserveAspectRatio: 'none', role: 'img', 'aria-label': label },
-    spans.map(({ from: begin, to: end, standing }) => {
+    spans.map(({ from: begin, to: end, standing, words }) => {
       const high = 10 + 8 * standing.rank;
-      return h('rect', { class: `fill-${standing.level}`, x: at(begin).toFixed(1), y: 44 - high, width: Math.max(1.5, at(end) - at(begin)).toFixed(1), height: high });
+      return h('rect', { class: `fill-${standing.level}`, x: at(begin).toFixed(1), y: 44 - high, width: Math.max(1.5, at(end) - at(begin)).toFixed(1), height: high }, h('title', {}, words));
     }));
 }

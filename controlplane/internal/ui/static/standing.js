@@ -15,6 +15,7 @@ const standings = {
   STATE_CIRCUIT_OPEN: { word: 'Circuit open', level: 'bad', rank: 2 },
 };
 const failing = { word: 'Failing', level: 'warn', rank: 1 };
+const partly = { word: 'Partly out', level: 'warn', rank: 1 };
 const unknown = { word: 'Unknown', level: 'off', rank: 0 };
 const words = { drain: 'Draining', open: 'Forced open', closed: 'Forced closed' };
 
@@ -35,7 +36,37 @@ export function providerStanding(entry) {
   const target = targetOf(entry.id) ?? {};
   const override = overrideOf(entry.id);
   if (override) return { word: words[override.state], level: 'held', rank: 1, why: target.reason ?? override.reason ?? '', since: target.sinceUnixMs };
-  return { ...standingOf(target.state), why: target.reason ?? '', since: target.sinceUnixMs };
+  const standing = standingOf(target.state);
+  if (standing.rank > 0) return { ...standing, why: causeOf(entry.id) || target.reason || '', since: target.sinceUnixMs };
+  const out = partsOf(entry.id).find((part) => standingOf(part.state).rank > 1);
+  if (out) return { ...partly, why: causeOf(entry.id) || out.reason || '', since: out.sinceUnixMs };
+  const part = shareLately(entry.id);
+  if (part !== null && part < 0.9) return { ...failing, why: `only ${percent(part)} of its attempts in the last minute went well` };
+  return { ...standing, why: target.reason ?? '', since: target.sinceUnixMs };
+}
+
+// partsOf are a provider's models and keys.
+function partsOf(id) {
+  return house.health.targets.filter((target) => target.provider === id && (target.model || target.credential));
+}
+
+const enough = 5; // attempts that say something
+
+// shareLately is how much of a provider's attempts of the last minute went well; null if there were too few.
+function shareLately(id) {
+  const mine = house.providers.get(id);
+  const attempts = mine?.rate.values.slice(-60).reduce((sum, value) => sum + (value ?? 0), 0);
+  return attempts >= enough ? share(mine.rate, mine.failed, 60) : null;
+}
+
+// causeOf is what was last seen to go wrong with a provider's models that are not well, and when they are tried again; empty if it is not in
+// their transitions.
+function causeOf(id) {
+  const ill = partsOf(id).filter((target) => standingOf(target.state).rank > 0).map((target) => target.model);
+  const seen = house.transitions.findLast((one) => one.provider === id && one.model && ill.includes(one.model) && one.to !== 'STATE_HALF_OPEN' && standingOf(one.to).rank > 0);
+  if (!seen) return '';
+  const due = house.health.targets.filter((target) => target.provider === id && target.state === 'STATE_CIRCUIT_OPEN').map((target) => Number(target.retryUnixMs ?? 0)).filter((at) => at > Date.now());
+  return `${seen.model}: ${seen.reason?.replace(/; next probe in .*/, '')}${due.length ? `; next probe in ${duration(Math.min(...due) - Date.now())}` : ''}`;
 }
 
 const shapes = {
@@ -49,6 +80,11 @@ const shapes = {
 // badge shows a standing as shape and word.
 export function badge({ word, level }) {
   return h('span', { class: `badge tone-${level}` }, h('svg', { class: 'shape', viewBox: '0 0 12 12', 'aria-hidden': 'true' }, shapes[level].map(([tag, props]) => h(tag, props))), word);
+}
+
+// byTrouble sorts entries of providers: those that need somebody first, then by name.
+export function byTrouble(entries) {
+  return entries.map((entry) => ({ entry, standing: providerStanding(entry) })).sort((a, b) => b.standing.rank - a.standing.rank || a.entry.id.localeCompare(b.entry.id));
 }
 
 // attention is all that somebody should look at, worst first: {standing, what, why, since, href}.
@@ -66,10 +102,7 @@ function providerTrouble(entry) {
     const why = standing.level === 'off' && !standing.why ? 'switched off' : standing.why;
     return [{ standing, what: entry.id, why, since: standing.since, href }];
   }
-  const mine = house.providers.get(entry.id);
-  const part = mine && share(mine.rate, mine.failed, 60);
-  if (part !== null && part < 0.9) return [{ standing: failing, what: entry.id, why: `only ${percent(part)} of its attempts in the last minute went well`, href }];
-  return house.health.targets.filter((target) => target.provider === entry.id && (target.model || target.credential)).flatMap((target) => {
+  return partsOf(entry.id).flatMap((target) => {
     const part = standingOf(target.state);
     const what = `${entry.id} ${target.model ?? ''}${target.credential ? ` key ${target.credential}` : ''}`;
     if (part.rank > 0) return [{ standing: part, what, why: target.reason, since: target.sinceUnixMs, href }];

@@ -2175,9 +2175,11 @@ type TargetHealth struct {
 	// override_until_unix_ms is when the operator's word on the provider ends by itself; 0 when there is none, or it has no end.
 	OverrideUntilUnixMs int64 `protobuf:"varint,21,opt,name=override_until_unix_ms,json=overrideUntilUnixMs,proto3" json:"override_until_unix_ms,omitempty"`
 	// by_hand says that state and reason are the operator's word, and not the circuit's own.
-	ByHand        bool `protobuf:"varint,22,opt,name=by_hand,json=byHand,proto3" json:"by_hand,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	ByHand bool `protobuf:"varint,22,opt,name=by_hand,json=byHand,proto3" json:"by_hand,omitempty"`
+	// usual_first_token_ms is the median time to the first token while the model is well, over a day; 0 means unknown.
+	UsualFirstTokenMs uint32 `protobuf:"varint,23,opt,name=usual_first_token_ms,json=usualFirstTokenMs,proto3" json:"usual_first_token_ms,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *TargetHealth) Reset() {
@@ -2362,6 +2364,13 @@ func (x *TargetHealth) GetByHand() bool {
 		return x.ByHand
 	}
 	return false
+}
+
+func (x *TargetHealth) GetUsualFirstTokenMs() uint32 {
+	if x != nil {
+		return x.UsualFirstTokenMs
+	}
+	return 0
 }
 
 // Check is how a free probe of a provider went: it is free of charge, and tells whether the provider can be reached and takes the key.
@@ -3603,7 +3612,7 @@ const file_aimux_table_v1_table_proto_rawDesc = "" +
 	"\x06demand\x18\b \x01(\v2\x16.aimux.table.v1.DemandR\x06demand\x12\x1b\n" +
 	"\tshare_ppm\x18\t \x01(\rR\bsharePpm\x12!\n" +
 	"\fthrottled_ms\x18\n" +
-	" \x01(\rR\vthrottledMs\"\xf8\x05\n" +
+	" \x01(\rR\vthrottledMs\"\xa9\x06\n" +
 	"\fTargetHealth\x12\x1a\n" +
 	"\bprovider\x18\x01 \x01(\tR\bprovider\x12\x14\n" +
 	"\x05model\x18\x02 \x01(\tR\x05model\x12+\n" +
@@ -3632,7 +3641,8 @@ const file_aimux_table_v1_table_proto_rawDesc = "" +
 	"\x06heeded\x18\x13 \x01(\bR\x06heeded\x12+\n" +
 	"\x05check\x18\x14 \x01(\v2\x15.aimux.table.v1.CheckR\x05check\x123\n" +
 	"\x16override_until_unix_ms\x18\x15 \x01(\x03R\x13overrideUntilUnixMs\x12\x17\n" +
-	"\aby_hand\x18\x16 \x01(\bR\x06byHand\"O\n" +
+	"\aby_hand\x18\x16 \x01(\bR\x06byHand\x12/\n" +
+	"\x14usual_first_token_ms\x18\x17 \x01(\rR\x11usualFirstTokenMs\"O\n" +
 	"\x05Check\x12\x1c\n" +
 	"\n" +
 	"at_unix_ms\x18\x01 \x01(\x03R\batUnixMs\x12\x14\n" +
