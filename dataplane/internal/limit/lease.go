@@ -21,6 +21,8 @@ type slotAsk struct {
 	learnMs, peers int64
 	// strict: no slot is given anew as long as somebody may be using it, whatever the clock says.
 	strict bool
+	// seq grows with every ask of the node.
+	seq int64
 }
 
 // lease is what the source knows of one node.
@@ -29,6 +31,10 @@ type lease struct {
 	slots, want int64
 	// expires: from then on the slots are free.
 	expires int64
+	// seq is the ask's that it is from: one that arrives after a later one is not heard.
+	seq int64
+	// old: it is what another server remembered, and the node has not asked this one yet.
+	old bool
 }
 
 // slots is one limit on requests in flight, at the source.
@@ -38,6 +44,8 @@ type slots struct {
 	bornMs int64
 	// lastMs is when somebody last asked.
 	lastMs int64
+	// server is who kept the leases.
+	server string
 	leases map[string]lease
 }
 
@@ -47,26 +55,32 @@ const gapMs = 5_000
 // renew gives a node its part, at least one if there is one, and never more than is left by the leases of the others. What it gets less than it holds, others get when the
 // node has confirmed it by asking again. tight says that
 // not everybody got what he wanted. A want of 0 ends the lease.
-func (s *slots) renew(node string, nowMs int64, a slotAsk) (granted int64, tight bool) {
+func (s *slots) renew(server, node string, nowMs int64, a slotAsk) (granted int64, tight bool) {
 	if s.leases == nil {
-		s.bornMs, s.lastMs, s.leases = nowMs, nowMs, make(map[string]lease)
+		s.bornMs, s.lastMs, s.server, s.leases = nowMs, nowMs, server, make(map[string]lease)
 	}
+	if late := s.leases[node]; late.seq > a.seq && late.expires > nowMs && !late.old {
+		return late.slots, false
+	}
+	s.takeOver(server, nowMs)
 	s.settleClock(nowMs, a)
 	s.bury(node)
-	mine, known := s.leases[node]
+	mine := s.leases[node]
 	if mine.expires <= nowMs {
 		mine = lease{}
 	}
-	peers := int64(len(s.leases))
-	if !known {
-		peers++
+	peers := int64(1)
+	for id, l := range s.leases {
+		if id != node && !l.old {
+			peers++
+		}
 	}
 	if a.peers > 0 && peers >= a.peers {
 		s.bornMs = min(s.bornMs, nowMs-a.learnMs) // all have asked: that does not end when one of them leaves
 	}
 	learning := nowMs-s.bornMs < a.learnMs
 	if learning {
-		mine.slots = max(mine.slots, a.held)
+		mine.slots = a.held
 	}
 	want := min(max(a.want, a.inUse), a.cap)
 	var taken, wanted int64
@@ -92,8 +106,21 @@ func (s *slots) renew(node string, nowMs int64, a slotAsk) (granted int64, tight
 		delete(s.leases, node)
 		return 0, wanted > a.cap
 	}
-	s.leases[node] = lease{slots: keep, want: want, expires: nowMs + a.ttlMs}
+	s.leases[node] = lease{slots: keep, want: want, expires: nowMs + a.ttlMs, seq: a.seq}
 	return granted, wanted+want > a.cap
+}
+
+// takeOver makes up for a server that goes by what another one kept: a promoted replica, or one that was started again. Its memory may be some writes
+// behind, so nodes are believed as after its loss; until they have spoken, what is remembered of them counts.
+func (s *slots) takeOver(server string, nowMs int64) {
+	if s.server == server {
+		return
+	}
+	s.server, s.bornMs = server, nowMs
+	for id, l := range s.leases {
+		l.old = true
+		s.leases[id] = l
+	}
 }
 
 // settleClock makes up for a clock that was set: nothing lies further ahead than it can, and of strict limits no lease ends in a gap.

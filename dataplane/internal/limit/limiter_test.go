@@ -85,14 +85,22 @@ func start(t *testing.T, name string, source limit.Source, table *route.Table) *
 	return startWith(t, name, limit.Deps{Source: source}, table)
 }
 
+// startWith returns when the node has asked the source for the first time.
 func startWith(t *testing.T, name string, deps limit.Deps, table *route.Table) *node {
+	t.Helper()
+	n := run(t, name, deps, table)
+	synctest.Wait()
+	return n
+}
+
+// run is for nodes outside of a bubble.
+func run(t *testing.T, name string, deps limit.Deps, table *route.Table) *node {
 	t.Helper()
 	l := limit.New(limit.Config{Node: name}, deps)
 	l.Apply(table, table.NodesLive())
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { defer close(done); l.Run(ctx) }()
-	synctest.Wait()
 	return &node{Limiter: l, table: table, stop: func() { cancel(); <-done }}
 }
 

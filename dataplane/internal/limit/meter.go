@@ -89,6 +89,9 @@ func (m *slotMeter) adjust(limit, nodes int64, mode route.LimitMode, longest tim
 // since is the moment as the request path compares it.
 func (m *slotMeter) since(t time.Time) int64 { return int64(t.Sub(m.born)) }
 
+// seq orders asks. Another meter of this process may go on where this one ends.
+func (m *slotMeter) seq(now time.Time) int64 { return now.Sub(m.born).Microseconds() }
+
 // may is what the node goes by at that moment.
 func (m *slotMeter) may(now int64) int64 {
 	if now >= m.ends.Load() {
@@ -154,6 +157,7 @@ func (m *slotMeter) ask(now time.Time) (a Ask, ok bool) {
 		share = m.share
 	}
 	a = Ask{Key: m.key, Kind: Slots, Limit: m.cap, Want: want, InUse: inUse, Held: held, Share: share, TTL: m.keep, Learn: leaseTTL, Strict: m.mode == route.Strict}
+	a.Seq = m.seq(now)
 	if m.lazy { // callers are only met where they call: their peers cannot be counted
 		a.Share = m.share
 		return a, true
@@ -234,7 +238,7 @@ func (m *slotMeter) beyond(now int64) int64 {
 func (m *slotMeter) leave() (a Ask, ok bool) {
 	m.allowance.Store(0)
 	m.ends.Store(math.MaxInt64)
-	return Ask{Key: m.key, Kind: Slots, Limit: m.cap, InUse: m.inUse.Load(), TTL: m.keep}, m.granted > 0
+	return Ask{Key: m.key, Kind: Slots, Limit: m.cap, InUse: m.inUse.Load(), TTL: m.keep, Seq: m.seq(time.Now())}, m.granted > 0
 }
 
 // unitMeter is a limit per minute, as this node sees it. The request path uses the atomics; all else belongs to Run's goroutine.

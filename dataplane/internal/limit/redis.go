@@ -11,6 +11,7 @@ import (
 
 	"github.com/aimux/aimux/shared/certs"
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
@@ -63,6 +64,7 @@ func NewRedis(config RedisConfig) (*Redis, error) {
 	if config.TLS != nil && config.Dial == nil {
 		config.Dial = dialTLS(config.TLS)
 	}
+	logging.Disable() // a line on stderr for every attempt to connect; the limiter says once that the store is gone
 	universal := &redis.UniversalOptions{
 		Addrs: options.Addrs, Username: options.Username, Password: options.Password, TLSConfig: options.TLSConfig, Dialer: config.Dial,
 		// The client's own defaults would wait for seconds and try again.
@@ -123,7 +125,7 @@ func (r *Redis) run(ctx context.Context, node string, asks []Ask, grants []Grant
 			script = r.lease
 			args = []any{
 				node, asks[i].Limit, asks[i].TTL.Milliseconds(), asks[i].Want, asks[i].InUse, asks[i].Held, asks[i].Share,
-				asks[i].Learn.Milliseconds(), asks[i].Peers, asks[i].Strict,
+				asks[i].Learn.Milliseconds(), asks[i].Peers, asks[i].Strict, asks[i].Seq,
 			}
 		}
 		keys := []string{r.prefix + "{" + asks[i].Key + "}"}

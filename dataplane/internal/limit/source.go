@@ -40,6 +40,8 @@ type Ask struct {
 	Peers int64
 	// Strict: slots are not given anew while somebody may be using them, even where the source's clock was set.
 	Strict bool
+	// Seq grows from ask to ask of a node: one that a source hears after a later one says nothing any more.
+	Seq int64
 
 	// Known is what the ledger knows to have been spent of money by all nodes and all that they were before: a source that has forgotten
 	// it goes by that.
@@ -94,9 +96,9 @@ func (m *Memory) Renew(_ context.Context, node string, asks []Ask, grants []Gran
 		a := &asks[i]
 		switch a.Kind {
 		case Slots:
-			granted, tight := entry(m.slots, a.Key).renew(node, nowMs, slotAsk{
+			granted, tight := entry(m.slots, a.Key).renew("", node, nowMs, slotAsk{
 				cap: a.Limit, ttlMs: a.TTL.Milliseconds(), want: a.Want, inUse: a.InUse, held: a.Held, share: a.Share,
-				learnMs: a.Learn.Milliseconds(), peers: a.Peers, strict: a.Strict,
+				learnMs: a.Learn.Milliseconds(), peers: a.Peers, strict: a.Strict, seq: a.Seq,
 			})
 			grants[i] = Grant{Granted: granted, Tight: tight}
 		case Money:

@@ -35,6 +35,7 @@ func Run(t *testing.T, open func(t *testing.T) Body) {
 		"debts are written down":                     debts,
 		"what comes back can be had":                 refunds,
 		"limits are apart":                           apart,
+		"who is heard late says nothing":             late,
 		"money is spent once":                        money,
 		"money that the ledger knows of is spent":    known,
 	} {
@@ -149,6 +150,15 @@ func fair(e *exam) {
 		all += e.slots(node, 2, 1, 0)
 	}
 	e.want("fewer slots than nodes: they are given out all the same", all, 2)
+}
+
+func late(e *exam) {
+	ask := limit.Ask{Key: "k", Kind: limit.Slots, Limit: 10, Want: 10, Share: 10, TTL: ttl, Learn: ttl, Seq: 5}
+	e.want("all of them", e.renew("a", ask).Granted, 10)
+	before := ask
+	before.Want, before.InUse, before.Seq = 2, 1, 4
+	e.renew("a", before)
+	e.want("another", e.slots("b", 10, 10, 0), 0)
 }
 
 func amnesia(e *exam) {
