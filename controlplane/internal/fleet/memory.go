@@ -73,7 +73,7 @@ func (u *unit) follow(nowMS int64, e *tablev1.TargetHealth) {
 		m.State = circuit.Open
 	}
 	if g != nil && m.State == circuit.HalfOpen {
-		m.Grant = circuit.Grant{Lease: g.GetLease(), ExpiresMS: g.GetExpiresUnixMs(), Live: g.GetLive()}
+		m.Grant = circuit.Grant{Lease: g.GetLease(), ExpiresMS: g.GetExpiresUnixMs() + leaseMargin, Live: g.GetLive()}
 		if u.probe.lease != g.GetLease() {
 			u.probe = probe{node: g.GetNode(), lease: g.GetLease()}
 		}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/aimux/aimux/shared/circuit"
+	"github.com/aimux/aimux/shared/clock"
 )
 
 // How long a probe may take: three times the p99 of the first token, within these bounds. A new leader waits for leaseMax before it grants any.
@@ -13,6 +14,10 @@ const (
 	leaseMin = 5 * time.Second
 	leaseMax = 10 * time.Second
 )
+
+// leaseMargin, in milliseconds, is by how much sooner a grant ends at its node than here: their clocks count as the same up to that, and the answer to a
+// probe that goes on after its grant would be taken for the answer to the next.
+const leaseMargin = int64(clock.Tolerance / time.Millisecond)
 
 // grant gives one node the right to probe each target that is due.
 func (f *Fleet) grant(nowMS int64) {

@@ -227,7 +227,7 @@ func (f *Fleet) entry(u *unit, nowMS int64) *tablev1.TargetHealth {
 		e.RetryUnixMs = max(e.GetRetryUnixMs(), u.throttledMS)
 	}
 	if g, node := u.granted(nowMS); g.Lease != 0 && u.shown.lease == g.Lease {
-		e.Probe = &tablev1.ProbeGrant{Node: node, Lease: g.Lease, ExpiresUnixMs: g.ExpiresMS, Live: g.Live}
+		e.Probe = &tablev1.ProbeGrant{Node: node, Lease: g.Lease, ExpiresUnixMs: g.ExpiresMS - leaseMargin, Live: g.Live}
 	}
 	return e
 }
