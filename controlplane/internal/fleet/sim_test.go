@@ -10,6 +10,7 @@ import (
 	"time"
 
 	tablev1 "github.com/aimux/aimux/proto/gen/aimux/table/v1"
+	"github.com/aimux/aimux/shared/clock"
 	"github.com/aimux/aimux/shared/fault"
 	"github.com/aimux/aimux/shared/outcome"
 )
@@ -346,6 +347,9 @@ func (s *sim) apportioned() {
 	}
 }
 
+// heardMS is how late an operator's word may begin and end: as late as messages are, by clocks that count as the same.
+const heardMS = 200 + int64(clock.Tolerance/time.Millisecond)
+
 // ordered audits the operator's word: while it holds, whoever leads says so, and when it is over, no longer; by the time that the operator knows, whatever
 // the clocks of the replicas show. A replica that began later knows it from the others, or, if nobody was there, by its own clock.
 func (s *sim) ordered(r *replica, h *tablev1.Health) {
@@ -356,9 +360,9 @@ func (s *sim) ordered(r *replica, h *tablev1.Health) {
 		}
 		byHand := strings.Contains(e.GetReason(), "by hand")
 		switch since := s.nowMS - o.atMS; {
-		case o.what != "" && !byHand && since > 200 && s.nowMS < o.endMS-200:
+		case o.what != "" && !byHand && since > heardMS && s.nowMS < o.endMS-heardMS:
 			s.failf("%s forgets that %s was decided to be %s, %d ms ago", r.name, e.GetProvider(), o.what, since)
-		case byHand && (s.nowMS > o.endMS+200 || o.what == "" && since > 200):
+		case byHand && (s.nowMS > o.endMS+heardMS || o.what == "" && since > heardMS):
 			s.failf("%s still says of %s: %s; it is over for %d ms", r.name, e.GetProvider(), e.GetReason(), s.nowMS-o.endMS)
 		}
 	}
