@@ -84,6 +84,8 @@ func (n *node) readings() {
 	gauge("aimux_connections", "Open client connections.", func() float64 { return float64(n.street.Stats().Connections) })
 	gauge("aimux_body_buffer_bytes", "Memory held by bodies of running requests.", func() float64 { return float64(n.street.Stats().BufferBytes) })
 	counter("aimux_connections_accepted_total", "Client connections accepted.", func() uint64 { return n.street.Stats().Accepted })
+	counter("aimux_answers_too_slow_total", "Connections cut because the client took nothing of its answer in time.", func() uint64 { return n.street.Stats().AnswersTooSlow })
+	counter("aimux_connections_evicted_total", "Idle client connections closed to make room for new ones.", func() uint64 { return n.street.Stats().Evicted })
 	counter("aimux_connections_refused_total", "Client connections closed because there were too many.", func() uint64 { return n.street.Stats().Refused })
 	counter("aimux_heads_refused_total", "Requests refused for what their head says, or for its size.", func() uint64 { return n.street.Stats().HeadsRefused })
 	counter("aimux_heads_too_slow_total", "Connections closed because a request's head did not come in time.", func() uint64 { return n.street.Stats().HeadsTooSlow })

@@ -68,7 +68,9 @@ func Debug(ctx context.Context, ln net.Listener, deps DebugDeps) error {
 			fmt.Fprintln(w, path)
 		}
 	})
-	server := &http.Server{Handler: shown(deps.Token, mux), ReadHeaderTimeout: 5 * time.Second}
+	server := &http.Server{
+		Handler: shown(deps.Token, mux), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 32 << 10,
+	}
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() }) // nobody waits for a debug page
 	defer stop()
 	if err := server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {

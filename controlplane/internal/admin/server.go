@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/netip"
 	"runtime/debug"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"connectrpc.com/connect"
@@ -25,12 +23,10 @@ import (
 const (
 	headerTimeout  = 5 * time.Second
 	headerBytesMax = 32 << 10
-	bodyTimeout    = 30 * time.Second
-	bodyBytesMax   = 4 << 20
 	idleTimeout    = 2 * time.Minute
+	pingAfter      = 30 * time.Second // of silence on a connection that speaks HTTP/2
 	drainTimeout   = 2 * time.Second
 	watchTimeout   = 500 * time.Millisecond
-	callsMax       = 512
 	streamsMax     = 128
 )
 
@@ -78,7 +74,7 @@ func New(cfg Config, deps Deps) http.Handler {
 	mux.Handle("GET /{$}", dashboard)
 	mux.Handle("GET "+ui.Prefix, dashboard)
 	guarded := http.NewCrossOriginProtection().Handler(mux)
-	return limit(bounded(hosts(cfg.Hosts, guarded)))
+	return s.limit(s.paced(hosts(cfg.Hosts, guarded)))
 }
 
 func services() []string {
@@ -98,10 +94,12 @@ func Serve(ctx context.Context, listener net.Listener, handler http.Handler) err
 	protocols.SetUnencryptedHTTP2(true)
 	calls, endCalls := context.WithCancel(context.WithoutCancel(ctx))
 	defer endCalls()
+	open := &crowd{conns: map[net.Conn]time.Time{}}
 	server := &http.Server{
 		Handler:           handler,
+		ConnState:         open.note,
 		Protocols:         protocols,
-		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: streamsMax},
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: streamsMax, SendPingTimeout: pingAfter, WriteByteTimeout: writeTimeout},
 		ReadHeaderTimeout: headerTimeout,
 		MaxHeaderBytes:    headerBytesMax,
 		IdleTimeout:       idleTimeout,
@@ -140,49 +138,6 @@ func patience() connect.UnaryInterceptorFunc {
 			return next(ctx, r)
 		}
 	}
-}
-
-// limit refuses calls beyond callsMax at once.
-func limit(next http.Handler) http.Handler {
-	var calls atomic.Int64
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if calls.Add(1) > callsMax {
-			calls.Add(-1)
-			w.Header().Set("Retry-After", "1")
-			http.Error(w, fmt.Sprintf("%d calls are being answered already, which is the limit", callsMax), http.StatusServiceUnavailable)
-			return
-		}
-		defer calls.Add(-1)
-		next.ServeHTTP(w, r)
-	})
-}
-
-// bounded gives a body 30 seconds to arrive; the answer may take as long as it needs.
-func bounded(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Body != nil && r.Body != http.NoBody {
-			control := http.NewResponseController(w)
-			if control.SetReadDeadline(time.Now().Add(bodyTimeout)) == nil {
-				r.Body = &timedBody{http.MaxBytesReader(w, r.Body, bodyBytesMax), control}
-			}
-		}
-		w.Header().Set("X-Content-Type-Options", "nosniff")
-		next.ServeHTTP(w, r)
-	})
-}
-
-// timedBody lifts the deadline when the body has been read: behind it the server waits for the client to leave, for as long as it takes.
-type timedBody struct {
-	io.ReadCloser
-	control *http.ResponseController
-}
-
-func (b *timedBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if err != nil {
-		_ = b.control.SetReadDeadline(time.Time{}) // a connection that is gone has no deadline to lift
-	}
-	return n, err
 }
 
 // hosts refuses requests for a host name that nobody gave to this listener: a page that resolves its own name to this

@@ -34,7 +34,7 @@ type Deps struct {
 	Archive func(ctx context.Context, after uint64, limit int) ([]*adminv1.AuditEntry, error)
 	// Door knows who may come in.
 	Door Door
-	// Refused counts callers who were turned away: unknown, or known and not allowed.
+	// Refused counts callers who were turned away: unknown, known and not allowed (forbidden), or too slow to take their answer.
 	Refused func(reason string)
 	// Explain asks a node, or any if its name is empty.
 	Explain func(ctx context.Context, node string, ask *tablev1.ExplainRequest) (*tablev1.Explanation, error)

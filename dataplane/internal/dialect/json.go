@@ -68,6 +68,17 @@ func (v Value) Int() (n int, ok bool) {
 	return int(f), true
 }
 
+// countMax is far above the tokens of any answer, and far below where sums of them overflow.
+const countMax = 1 << 30
+
+// Count is the number of tokens that v says; ok is false for what is no such number.
+func (v Value) Count() (n int, ok bool) {
+	if n, ok = v.Int(); !ok || n < 0 || n > countMax {
+		return 0, false
+	}
+	return n, true
+}
+
 // Float is the number that v says.
 func (v Value) Float() (f float64, ok bool) {
 	if len(v) == 0 || (v[0] != '-' && (v[0] < '0' || v[0] > '9')) {

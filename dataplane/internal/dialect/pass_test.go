@@ -274,3 +274,13 @@ func TestCustomToolsGoElsewhere(t *testing.T) {
 		t.Errorf("rejected %+v", rejected)
 	}
 }
+
+// TestUsageThatCannotBe: a provider that counts as nobody can is not believed, so that it fills nobody's budget.
+func TestUsageThatCannotBe(t *testing.T) {
+	for text, want := range map[string]int{"0": 0, "17": 17, "1e3": 1000, "1073741824": 1 << 30, "1073741825": -1, "-1": -1, "1e300": -1, "9000000000000000000": -1, "18446744073709551617": -1, `"17"`: -1, "null": -1, "": -1} {
+		n, ok := dialect.Value(text).Count()
+		if ok != (want >= 0) || ok && n != want {
+			t.Errorf("%s: %d %v, want %d", text, n, ok, want)
+		}
+	}
+}

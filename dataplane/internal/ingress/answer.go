@@ -1,8 +1,10 @@
 package ingress
 
 import (
+	"errors"
 	"net"
 	"net/http"
+	"os"
 	"strconv"
 	"time"
 )
@@ -79,6 +81,9 @@ func (x *exchange) send(wire, p []byte, end string) (err error) {
 		_, err = (&net.Buffers{wire, p, []byte(end)}).WriteTo(x.conn.raw)
 	}
 	if err != nil {
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			x.conn.server.answersSlow.Add(1)
+		}
 		x.failed = err
 	}
 	return err

@@ -24,8 +24,9 @@ type conn struct {
 	due    time.Time // of reading, as last set
 	x      exchange  // the request under way
 	watch  watch
-	// idle: nothing has been said, so that a drain may end the connection.
-	idle   atomic.Bool
+	// idle is since when nothing has been said, in Unix nanoseconds, so that a drain may end the connection, or one that is new take its
+	// place; 0 while something is, and of one whose place is taken.
+	idle   atomic.Int64
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 }
@@ -45,7 +46,7 @@ func newConn(s *server, raw net.Conn) *conn {
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	c.x.conn = c
 	c.watch.conn = c
-	c.idle.Store(true)
+	c.idle.Store(time.Now().UnixNano())
 	return c
 }
 
@@ -83,16 +84,16 @@ func (c *conn) hear(wait time.Duration) bool {
 	if c.from < c.to {
 		return true
 	}
-	if due := time.Now().Add(wait); due.Sub(c.due) > dueSlack || due.Before(c.due) {
+	now := time.Now()
+	if due := now.Add(wait); due.Sub(c.due) > dueSlack || due.Before(c.due) {
 		c.until(due)
 	}
-	c.idle.Store(true)
+	c.idle.Store(now.UnixNano())
 	if c.server.draining.Load() {
 		return false
 	}
 	err := c.fill()
-	c.idle.Store(false)
-	return err == nil
+	return c.idle.Swap(0) != 0 && err == nil
 }
 
 func (c *conn) until(due time.Time) {

@@ -63,7 +63,7 @@ var ErrDrained = errors.New("the node is shutting down")
 
 // Config holds the limits of a Server. A zero field takes the default named beside it.
 type Config struct {
-	ConnectionsMax    int           // open connections, 16384; one above is closed at once
+	ConnectionsMax    int           // open connections, 16384; one above takes an idle one's place, or is closed at once
 	HeaderBytesMax    int           // request line and headers, 32 KiB; 431 above
 	HeaderTimeout     time.Duration // for the whole head, 5 s
 	BodyBytesMax      int64         // one body, 32 MiB; 413 above
@@ -115,8 +115,10 @@ type Server interface {
 
 // Stats are a Server's figures: gauges of now and counters since its start.
 type Stats struct {
-	Connections, BufferBytes                int64
-	Accepted, Refused                       uint64
+	Connections, BufferBytes int64
+	// Evicted connections were idle and made room, Refused ones found none.
+	Accepted, Refused, Evicted              uint64
 	HeadsRefused, HeadsTooSlow              uint64
+	AnswersTooSlow                          uint64
 	BodiesTooLarge, BodiesTooSlow, BodyFull uint64
 }

@@ -260,32 +260,60 @@ func TestBodiesTogether(t *testing.T) {
 	}
 }
 
+// Where there are too many connections, the one that has been idle for longest makes room; where all are at work, the new one is closed.
 func TestConnectionsAbove(t *testing.T) {
-	s := newStreet(t, Config{ConnectionsMax: 2})
+	s := newStreet(t, Config{ConnectionsMax: 2, HeaderTimeout: time.Minute})
+	leave, at := make(chan struct{}), make(chan struct{})
+	s.during = func(x Exchange) {
+		at <- struct{}{}
+		<-leave
+		x.Head(200)
+	}
 	var conns []net.Conn
-	for range 2 {
+	open := func(path string) {
 		conn, err := net.Dial("tcp", s.addr)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer conn.Close()
-		fmt.Fprint(conn, "GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
-		if _, err := bufio.NewReader(conn).ReadString('\n'); err != nil {
-			t.Fatal(err)
+		t.Cleanup(func() { conn.Close() })
+		if path != "" {
+			fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path)
 		}
 		conns = append(conns, conn)
 	}
-	if got := s.say("GET /a HTTP/1.1\r\nHost: x\r\n\r\n"); got != "" {
-		t.Errorf("a third connection was served: %q", got)
+	hears := func(conn net.Conn) string {
+		_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+		line, _ := bufio.NewReader(conn).ReadString('\n')
+		return line
 	}
-	conns[0].Close()
-	for range 100 {
-		if s.say("GET /a HTTP/1.1\r\nHost: x\r\n\r\n") != "" {
-			return
+	for range 2 {
+		open("")
+	}
+	for deadline := time.Now().Add(10 * time.Second); s.server.Stats().Connections < 2; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("two connections are not open")
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
-	t.Error("a place that became free was not used")
+	for i := range 2 {
+		open("/wait")
+		<-at
+		if _, err := io.Copy(io.Discard, conns[i]); err != nil {
+			t.Errorf("idle connection %d was not closed in order: %v", i, err)
+		}
+	}
+	open("/a")
+	if line := hears(conns[4]); line != "" {
+		t.Errorf("a third was served beside two at work: %q", line)
+	}
+	if got := s.server.Stats(); got.Evicted != 2 || got.Refused != 1 || got.Connections != 2 {
+		t.Errorf("%+v", got)
+	}
+	close(leave)
+	for _, conn := range conns[2:4] {
+		if line := hears(conn); !strings.Contains(line, "200") {
+			t.Errorf("at work: %q", line)
+		}
+	}
 }
 
 // A client that takes nothing is let go.
@@ -315,6 +343,9 @@ func TestClientThatDoesNotRead(t *testing.T) {
 	fmt.Fprint(conn, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
 	if err := <-failed; err == nil {
 		t.Error("640 MB were written to a client that reads nothing")
+	}
+	if got := s.server.Stats().AnswersTooSlow; got != 1 {
+		t.Errorf("counted %d times", got)
 	}
 }
 

@@ -26,8 +26,8 @@ type server struct {
 	draining  atomic.Bool
 	stamp     atomic.Pointer[stamp]
 
-	accepted, refused atomic.Uint64
-	heads, headsSlow  atomic.Uint64
+	accepted, refused, evicted    atomic.Uint64
+	heads, headsSlow, answersSlow atomic.Uint64
 }
 
 // New makes a Server. It speaks HTTP/1.1, and 1.0, over whatever its listeners accept.
@@ -81,22 +81,48 @@ func isPassing(err error) bool {
 	return false
 }
 
-// welcome serves a connection. One above the limit is closed as it comes: waiting would let the backlog fill with people who get no answer.
+// welcome serves a connection. One above the limit takes the place of one that is idle, so that nobody is kept out by people who say
+// nothing; where all are at work it is closed as it comes: waiting would let the backlog fill with people who get no answer.
 func (s *server) welcome(raw net.Conn) {
 	c := newConn(s, raw)
 	s.mu.Lock()
-	full := len(s.conns) >= s.config.ConnectionsMax
-	if !full {
+	room := len(s.conns) < s.config.ConnectionsMax || s.evict()
+	if room {
 		s.conns[c] = struct{}{}
 	}
 	s.mu.Unlock()
-	if full {
+	if !room {
 		s.refused.Add(1)
 		_ = raw.Close() // refused: nothing was promised
 		return
 	}
 	s.accepted.Add(1)
 	go c.serve()
+}
+
+// looksMax is how many connections are looked at for one that is idle.
+const looksMax = 64
+
+// evict closes of some connections that which has been idle for longest; false where none is. The caller holds mu.
+func (s *server) evict() bool {
+	var longest *conn
+	var since int64
+	looks := 0
+	for c := range s.conns { // in no order: some are as good as others
+		if idle := c.idle.Load(); idle != 0 && (longest == nil || idle < since) {
+			longest, since = c, idle
+		}
+		if looks++; looks == looksMax {
+			break
+		}
+	}
+	if longest == nil || !longest.idle.CompareAndSwap(since, 0) { // it has just spoken
+		return false
+	}
+	s.evicted.Add(1)
+	delete(s.conns, longest)
+	_ = longest.raw.Close() // nothing was promised
+	return true
 }
 
 // forget ends a connection.
@@ -128,7 +154,7 @@ func (s *server) Drain(ctx context.Context) int {
 		_ = ln.Close() // nobody new
 	}
 	for c := range s.conns {
-		if c.idle.Load() {
+		if c.idle.Load() != 0 {
 			_ = c.raw.SetReadDeadline(past) // it waits for a request that is not to come
 		}
 	}
@@ -170,7 +196,8 @@ func (s *server) Stats() Stats {
 	s.mu.Unlock()
 	return Stats{
 		Connections: int64(open), BufferBytes: s.bodies.held.Load(),
-		Accepted: s.accepted.Load(), Refused: s.refused.Load(), HeadsRefused: s.heads.Load(), HeadsTooSlow: s.headsSlow.Load(),
+		Accepted: s.accepted.Load(), Refused: s.refused.Load(), Evicted: s.evicted.Load(),
+		HeadsRefused: s.heads.Load(), HeadsTooSlow: s.headsSlow.Load(), AnswersTooSlow: s.answersSlow.Load(),
 		BodiesTooLarge: s.bodies.tooLarge.Load(), BodiesTooSlow: s.bodies.tooSlow.Load(), BodyFull: s.bodies.full.Load(),
 	}
 }

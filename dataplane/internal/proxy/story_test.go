@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -458,6 +459,39 @@ func TestHalfDead(t *testing.T) {
 			}
 			if rec := r.last(1); !rec.Attempts[0].Fault.Kind.Hard() {
 				t.Errorf("record: %s", told(rec))
+			}
+		})
+	}
+}
+
+// A stream that opens and then goes on without end, but says nothing, is given up before it fills the node's memory.
+func TestGoesOnWithoutSayingAnything(t *testing.T) {
+	t.Parallel()
+	for name, more := range map[string]string{
+		"comments": ": and so on\n\n",
+		"pings":    "event: ping\ndata: {\"type\":\"ping\"}\n\n",
+		"nothing":  "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"\"}}\n\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			var sent atomic.Int64
+			sick := func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "text/event-stream")
+				fmt.Fprint(w, "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"m\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"x\",\"content\":[],\"usage\":{\"input_tokens\":1}}}\n\n")
+				fmt.Fprint(w, "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n")
+				for text := []byte(strings.Repeat(more, 1000)); sent.Load() < 1<<28; {
+					n, err := w.Write(text)
+					if sent.Add(int64(n)); err != nil {
+						return
+					}
+				}
+			}
+			r := newRig(t, []backend{{id: "sick", protocol: "anthropic", handler: drained(sick)}, {id: "well", protocol: "anthropic"}}, func(c *tablev1.Config, _ *Config) { c.Policy.HedgeShare = 0 })
+			a := r.ask("anthropic", true)
+			if a.status != 200 || a.header.Get("X-Aimux-Provider") != "well" {
+				t.Errorf("%d from %s: %.200s", a.status, a.header.Get("X-Aimux-Provider"), a.body)
+			}
+			if rec := r.last(1); rec.Attempts[0].Fault.Kind != fault.Garbage || sent.Load() >= 1<<28 {
+				t.Errorf("%d bytes were taken; record: %s", sent.Load(), told(rec))
 			}
 		})
 	}

@@ -64,6 +64,8 @@ type try struct {
 const (
 	bufferBytes     = 16 << 10
 	bufferBytesKept = 256 << 10
+	// unspokenMax bounds what is held of a stream before it speaks: comments, and events that open it.
+	unspokenMax = 1 << 20
 )
 
 // buffer is pooled memory for bodies on their way.
@@ -218,6 +220,9 @@ func (t *try) take(read []byte, end bool, now time.Time) (spoke bool, f *fault.F
 		t.held.bytes = t.reply.Close(t.held.bytes)
 	}
 	p := t.reply.Progress()
+	if !p.Spoken && len(t.held.bytes) > unspokenMax {
+		return false, &fault.Fault{Kind: fault.Garbage, Message: "the answer went on and on without saying anything", Sent: true}
+	}
 	if p.Opened && !t.opened {
 		t.open(now)
 	}

@@ -118,7 +118,7 @@ func (d *decoder) count(events []dialect.Event, v dialect.Value) []dialect.Event
 	u := &d.usage
 	u.Reported = true
 	for key, value := range v.Fields() {
-		n, ok := value.Int()
+		n, ok := value.Count()
 		switch string(key) {
 		case "input_tokens":
 			set(&u.Input, n, ok)
@@ -129,10 +129,10 @@ func (d *decoder) count(events []dialect.Event, v dialect.Value) []dialect.Event
 		case "cache_creation_input_tokens":
 			set(&u.CacheWrite, n, ok)
 		case "cache_creation":
-			n, ok := value.Get("ephemeral_1h_input_tokens").Int()
+			n, ok := value.Get("ephemeral_1h_input_tokens").Count()
 			set(&u.CacheWrite1h, n, ok)
 		case "output_tokens_details":
-			n, ok := value.Get("thinking_tokens").Int()
+			n, ok := value.Get("thinking_tokens").Count()
 			set(&u.Thinking, n, ok)
 		}
 	}
@@ -140,7 +140,7 @@ func (d *decoder) count(events []dialect.Event, v dialect.Value) []dialect.Event
 }
 
 func set(counter *int, n int, ok bool) {
-	if ok && n >= 0 {
+	if ok {
 		*counter = n
 	}
 }

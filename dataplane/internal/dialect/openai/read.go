@@ -226,25 +226,24 @@ func (d *decoder) readUsage(v dialect.Value) {
 	for key, value := range v.Fields() {
 		switch string(key) {
 		case "prompt_tokens":
-			prompt, _ = value.Int()
+			prompt, _ = value.Count()
 		case "completion_tokens":
-			u.Output, _ = value.Int()
+			u.Output, _ = value.Count()
 		case "cached_tokens", "prompt_cache_hit_tokens":
-			if n, _ := value.Int(); n > cached {
+			if n, _ := value.Count(); n > cached {
 				cached = n
 			}
 		case "prompt_tokens_details":
-			if n, ok := value.Get("cached_tokens").Int(); ok {
+			if n, ok := value.Get("cached_tokens").Count(); ok {
 				cached = n
 			}
-			written, _ = value.Get("cache_write_tokens").Int()
+			written, _ = value.Get("cache_write_tokens").Count()
 		case "completion_tokens_details":
-			thought, _ = value.Get("reasoning_tokens").Int()
+			thought, _ = value.Get("reasoning_tokens").Count()
 		}
 	}
-	u.CacheRead, u.CacheWrite, u.Thinking = max(cached, 0), max(written, 0), max(thought, 0)
-	u.Input = max(0, prompt-u.CacheRead-u.CacheWrite)
-	u.Output = max(u.Output, 0)
+	u.CacheRead, u.CacheWrite, u.Thinking = cached, written, thought
+	u.Input = max(0, prompt-cached-written)
 	d.usage = u
 }
 
