@@ -1,6 +1,7 @@
 package limit
 
 import (
+	"maps"
 	"math"
 	"sync/atomic"
 	"time"
@@ -263,6 +264,9 @@ type unitMeter struct {
 	local        window
 	unregistered int64
 	again        time.Time
+	// born is since when the source knows the limit; lost is what this node drew before, and the source has to hear again: by second.
+	born int64
+	lost *window
 	// heard is when the source last answered, and part what this node had then drawn, with its share of what nobody had.
 	heard time.Time
 	part  int64
@@ -330,16 +334,27 @@ func (m *unitMeter) ask(now time.Time) (a Ask, ok bool) {
 		a.Back = stock - m.block
 		m.stock.Add(-a.Back)
 	}
-	return a, a.Want > 0 || a.Back > 0 || a.Owe > 0
+	if m.lost != nil {
+		a.Again, a.Want = m.lost.ago(now.UnixMilli()), 0
+	}
+	return a, a.Want > 0 || a.Back > 0 || a.Owe > 0 || a.Again != nil
 }
 
 func (m *unitMeter) apply(now time.Time, a Ask, g Grant) {
 	m.apart = 0
 	registered := m.unregistered
 	m.unregistered = 0
+	if m.lost = nil; m.born != 0 && m.born != g.Born { // all but what it has just been told
+		m.lost = &window{cells: maps.Clone(m.local.cells)}
+		m.lost.draw(now.UnixMilli(), unitAsk{back: registered})
+	}
+	m.born = g.Born
 	m.local.draw(now.UnixMilli(), unitAsk{owe: g.Granted + a.Owe - registered, back: a.Back})
 	m.heard, m.part = now, m.local.used(now.UnixMilli())+g.Left/m.nodes
 	m.refill(now, a.Owe-registered, g)
+	if a.Again != nil {
+		m.again = now.Add(2 * refillSpent) // by then the others have told, too
+	}
 }
 
 func (m *unitMeter) refill(now time.Time, owed int64, g Grant) {

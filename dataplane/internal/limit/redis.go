@@ -119,6 +119,9 @@ func (r *Redis) run(ctx context.Context, node string, asks []Ask, grants []Grant
 		script, args := r.window, []any{asks[i].Limit, asks[i].Want, asks[i].Owe, asks[i].Back}
 		switch asks[i].Kind {
 		case Units:
+			for _, units := range asks[i].Again {
+				args = append(args, units)
+			}
 		case Money:
 			script, args = r.budget, []any{node, asks[i].Limit, asks[i].InUse, asks[i].Want, asks[i].Known, asks[i].TTL.Milliseconds()}
 		case Slots:
@@ -154,12 +157,15 @@ func (r *Redis) run(ctx context.Context, node string, asks []Ask, grants []Grant
 			missing = append(missing, i)
 		case err != nil:
 			return nil, fmt.Errorf("asking Redis for %q: %w", asks[i].Key, err)
-		case len(numbers) != 3:
+		case len(numbers) < 3:
 			return nil, fmt.Errorf("asking Redis for %q: %d numbers instead of 3", asks[i].Key, len(numbers))
 		case asks[i].Kind == Slots:
 			grants[i] = Grant{Granted: numbers[0], Tight: numbers[1] == 1}
 		default:
 			grants[i] = Grant{Granted: numbers[0], Wait: time.Duration(numbers[1]) * time.Millisecond, Left: numbers[2]}
+			if len(numbers) > 3 {
+				grants[i].Born = numbers[3]
+			}
 		}
 	}
 	if failed != nil && len(missing) == 0 {

@@ -267,3 +267,41 @@ func TestRegionsSpendOneBudget(t *testing.T) {
 		}
 	})
 }
+
+// TestUnitsOutliveTheStore empties the store again and again within a minute whose units are drawn: nobody draws them twice, and all are back later.
+func TestUnitsOutliveTheStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const most, nodes = 1200, 3
+		shared, table := &source{Source: limit.NewMemory(time.Now)}, tableOf(t, 1, 0, most, 0, nodes)
+		var all []*node
+		for _, name := range []string{"a", "b", "c"} {
+			all = append(all, start(t, name, shared, table))
+		}
+		draw := func(steps int) (served int) {
+			for range steps {
+				for _, n := range all {
+					served += len(n.enter(10, 1))
+				}
+				later(100 * time.Millisecond)
+			}
+			return served
+		}
+		served := draw(100)
+		for range 3 {
+			later(2 * time.Second)
+			shared.fresh.Store(limit.NewMemory(time.Now))
+			served += draw(60)
+		}
+		// Each time, every node has drawn a block before it hears that the store has forgotten.
+		if upTo := most + 3*nodes*(most/nodes/12+1); served < most || served > upTo {
+			t.Errorf("%d were let in, of %d in a minute; at most %d are to be", served, most, upTo)
+		}
+		later(65 * time.Second)
+		if got := draw(100); got < most*95/100 || got > most+nodes*(most/nodes/12+1) {
+			t.Errorf("%d were let in a minute later, of %d", got, most)
+		}
+		for _, n := range all {
+			n.stop()
+		}
+	})
+}

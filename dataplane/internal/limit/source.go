@@ -49,6 +49,8 @@ type Ask struct {
 
 	// Owe are units that were used without having been granted, Back units that were granted and not used.
 	Owe, Back int64
+	// Again are units that the node drew of a source that has forgotten it, by how many seconds ago, at most 61; nil for none.
+	Again []int64
 }
 
 // Grant answers an Ask.
@@ -59,6 +61,8 @@ type Grant struct {
 	Tight bool
 	// Wait is when more units may be had, if fewer than wanted were granted.
 	Wait time.Duration
+	// Born is when the source began to know of units, by its own clock: another one than before says that it has forgotten.
+	Born int64
 	// Left are units that no node has drawn, or money that none has taken.
 	Left int64
 }
@@ -105,8 +109,9 @@ func (m *Memory) Renew(_ context.Context, node string, asks []Ask, grants []Gran
 			granted, left := entry(m.budgets, a.Key).draw(node, budgetAsk{limit: a.Limit, spent: a.InUse, want: a.Want, known: a.Known})
 			grants[i] = Grant{Granted: granted, Left: left}
 		default:
-			granted, waitMs, left := entry(m.windows, a.Key).draw(nowMs, unitAsk{limit: a.Limit, want: a.Want, owe: a.Owe, back: a.Back})
-			grants[i] = Grant{Granted: granted, Wait: time.Duration(waitMs) * time.Millisecond, Left: left}
+			w := entry(m.windows, a.Key)
+			granted, waitMs, left := w.draw(nowMs, unitAsk{limit: a.Limit, want: a.Want, owe: a.Owe, back: a.Back, again: a.Again})
+			grants[i] = Grant{Granted: granted, Wait: time.Duration(waitMs) * time.Millisecond, Left: left, Born: w.bornMs}
 		}
 	}
 	return nil

@@ -123,7 +123,7 @@ func TestScriptsAgreeWithTheArithmetic(t *testing.T) {
 			node := rapid.SampledFrom([]string{"a", "b", "c.1", "c.2", "d.x", "e.9"}).Draw(t, "node")
 			asks := []limit.Ask{
 				{Key: "s", Kind: limit.Slots, Limit: limitTo, TTL: 10 * time.Second, Want: number.Draw(t, "want"), InUse: number.Draw(t, "in use"), Held: number.Draw(t, "held"), Share: number.Draw(t, "share"), Seq: rapid.Int64Range(0, 5).Draw(t, "seq"), Learn: 10 * time.Second, Peers: rapid.Int64Range(0, 4).Draw(t, "peers"), Strict: rapid.Bool().Draw(t, "strict")},
-				{Key: "u", Kind: limit.Units, Limit: limitTo, Want: number.Draw(t, "units"), Owe: number.Draw(t, "owe"), Back: number.Draw(t, "back")},
+				{Key: "u", Kind: limit.Units, Limit: limitTo, Want: number.Draw(t, "units"), Owe: number.Draw(t, "owe"), Back: number.Draw(t, "back"), Again: rapid.SliceOfN(number, 0, 61).Draw(t, "again")},
 				{Key: "m", Kind: limit.Money, Limit: limitTo, Want: number.Draw(t, "money"), InUse: number.Draw(t, "spent"), Known: number.Draw(t, "known"), TTL: time.Hour},
 			}
 			want, got := make([]limit.Grant, 3), make([]limit.Grant, 3)

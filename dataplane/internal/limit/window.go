@@ -21,20 +21,29 @@ type unitAsk struct {
 	owe int64
 	// back was drawn and not used.
 	back int64
+	// again was drawn from a source that has forgotten it, by how many seconds ago.
+	again []int64
 }
 
 // window is one limit per minute, at the source: units drawn, by second.
 type window struct {
-	cells map[int64]int64
+	// bornMs is when the source began to know of it.
+	bornMs int64
+	cells  map[int64]int64
 }
 
 // draw gives at most what is left of the limit, and says how long to wait, in milliseconds, when that is less than was wanted; left is what
 // nobody has drawn yet.
 func (w *window) draw(nowMs int64, a unitAsk) (granted, waitMs, left int64) {
 	if w.cells == nil {
-		w.cells = make(map[int64]int64)
+		w.bornMs, w.cells = nowMs, make(map[int64]int64)
 	}
 	now := nowMs / 1000
+	for ago, units := range a.again {
+		if units > 0 {
+			w.cells[now-int64(ago)] += units
+		}
+	}
 	for second, units := range w.cells {
 		if second > now { // the clock was set back
 			delete(w.cells, second)
@@ -67,6 +76,17 @@ func (w *window) draw(nowMs int64, a unitAsk) (granted, waitMs, left int64) {
 		waitMs = (oldest+windowS+1)*1000 - nowMs
 	}
 	return granted, waitMs, max(a.limit-used-a.owe-granted, 0)
+}
+
+// ago is what was drawn, by how many seconds ago it was.
+func (w *window) ago(nowMs int64) []int64 {
+	list := make([]int64, windowS+1)
+	for second, units := range w.cells {
+		if ago := nowMs/1000 - second; ago >= 0 && ago <= windowS {
+			list[ago] = units
+		}
+	}
+	return list
 }
 
 // used is what was drawn within the last minute.

@@ -34,6 +34,7 @@ func Run(t *testing.T, open func(t *testing.T) Body) {
 		"units run out and come back":                units,
 		"debts are written down":                     debts,
 		"what comes back can be had":                 refunds,
+		"what was drawn before counts":               again,
 		"limits are apart":                           apart,
 		"who is heard late says nothing":             late,
 		"money is spent once":                        money,
@@ -230,6 +231,14 @@ func debts(e *exam) {
 	e.want("beyond the limit", e.units(limit.Ask{Limit: 100, Want: 10, Owe: 95}).Granted, 5)
 	e.want("deep in debt", e.units(limit.Ask{Limit: 100, Want: 10, Owe: 1000}).Granted, 0)
 	e.want("still in debt", e.units(limit.Ask{Limit: 1000, Want: 10}).Granted, 0)
+}
+
+func again(e *exam) {
+	first := e.units(limit.Ask{Limit: 100, Want: 10})
+	e.want("drawn of another source", e.units(limit.Ask{Limit: 100, Want: 100, Again: []int64{0, 30, 20}}).Granted, 40)
+	if next := e.units(limit.Ask{Limit: 100}); first.Born == 0 || next.Born != first.Born {
+		e.Errorf("it knows the limit since %d, and then since %d", first.Born, next.Born)
+	}
 }
 
 func refunds(e *exam) {
