@@ -178,7 +178,7 @@ const jobs = {
     const said = await region('What would happen').first().innerText();
     want(/Class\s*thinking/.test(said), `the class is not told: ${said}`);
     want(/steady\/text/.test(await page.getByRole('list', { name: 'It would be tried in this order:' }).innerText()), 'the chain is not told');
-    const sick = page.getByRole('group', { name: 'Candidates' }).getByRole('row', { name: /sick\/text/ });
+    const sick = page.getByRole('group', { name: 'Candidates' }).getByRole('row', { name: /^sick\s*text/ });
     want(/circuit open|probe/i.test(await sick.innerText()), `why sick does not serve is not told: ${await sick.innerText()}`);
     await until('what was decided lately is told', async () => /steady\/text/.test(await region('Decisions of the last minute').innerText()));
     await accessible('routing');

@@ -146,14 +146,30 @@ func usesOf(view *View) []*adminv1.LimitUse {
 		u.Used += float64(max(used, 0)) * unit
 		u.Beyond += uint64(max(one.beyond, 0))
 	}
-	for _, u := range uses {
-		if whole := configured(view.Document.GetCatalog(), u.GetScope(), u.GetWhat()); whole > 0 { // regions that do not use theirs tell nothing
-			u.Limit = whole
-		}
-	}
+	fill(view.Document.GetCatalog(), uses)
 	return slices.SortedFunc(maps.Values(uses), func(a, b *adminv1.LimitUse) int {
 		return cmp.Or(cmp.Compare(a.GetScope(), b.GetScope()), cmp.Compare(a.GetWhat(), b.GetWhat()))
 	})
+}
+
+// whats are what can be limited, by the names in LimitUse.
+var whats = [...]string{"in_flight", "requests", "tokens", "input_tokens", "output_tokens", "dollars_per_day", "dollars_per_month"}
+
+// fill takes the whole limits from the catalog: of what is not used, nodes and regions tell nothing.
+func fill(cat *adminv1.Catalog, uses map[[2]string]*adminv1.LimitUse) {
+	for _, u := range uses {
+		if whole := configured(cat, u.GetScope(), u.GetWhat()); whole > 0 {
+			u.Limit = whole
+		}
+	}
+	for _, scope := range catalog.LimitScopes(cat) {
+		for _, what := range whats {
+			at := [2]string{scope, what}
+			if whole := configured(cat, scope, what); whole > 0 && uses[at] == nil && !strings.HasSuffix(scope, "/keys") { // a pool's keys are met one by one
+				uses[at] = &adminv1.LimitUse{Scope: scope, What: what, Limit: whole}
+			}
+		}
+	}
 }
 
 // configured is the limit that the catalog has there, 0 for none; the keys of a pool share theirs.

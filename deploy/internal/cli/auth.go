@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"connectrpc.com/connect"
@@ -41,25 +40,21 @@ func (c *authGet) Run(ctx context.Context, street Street) error {
 
 type authSet struct {
 	remote
-	Settings []string `arg:"" optional:"" help:"Settings as name=value, as in anonymous=true; name= takes one back." placeholder:"name=value" sep:"none"`
-	File     string   `short:"f" help:"A JSON file that is the whole; - reads standard input." placeholder:"FILE"`
+	edits
 }
 
 // Run changes the settings at the revision that was read, so that nobody else's change is lost.
 func (c *authSet) Run(ctx context.Context, street Street) error {
-	if (c.File == "") == (len(c.Settings) == 0) {
-		return errors.New("auth set takes either name=value settings or -f FILE")
-	}
 	api := c.auth()
 	current, err := api.GetAuth(ctx, connect.NewRequest(&adminv1.GetAuthRequest{}))
 	if err != nil {
 		return err
 	}
 	wanted := current.Msg.GetAuth()
-	if wanted == nil || c.File != "" {
+	if wanted == nil {
 		wanted = &adminv1.Auth{}
 	}
-	if err := change(wanted, "auth", c.File, c.Settings, street); err != nil {
+	if err := c.over(wanted, "auth", street); err != nil {
 		return err
 	}
 	answer, err := api.UpdateAuth(ctx, connect.NewRequest(&adminv1.UpdateAuthRequest{Auth: wanted, Revision: current.Msg.GetRevision(), Wait: true}))

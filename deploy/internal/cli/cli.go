@@ -28,6 +28,7 @@ type commands struct {
 	Key        keyCommands       `cmd:"" help:"Make, list, change and revoke client keys."`
 	Team       teamCommands      `cmd:"" help:"Set, list and delete the teams that keys share limits and scopes in."`
 	Auth       authCommands      `cmd:"" help:"Show and change who is let in without a key: anonymous callers, and issuers of JWTs."`
+	Routing    routingCommands   `cmd:"" help:"Show and change how providers are chosen, retried and hedged."`
 	Node       nodeCommands      `cmd:"" help:"Show the nodes."`
 	Table      tableCommand      `cmd:"" help:"Show what the nodes route by."`
 	Explain    explainCommand    `cmd:"" help:"Say where a request would go and why, without sending it."`

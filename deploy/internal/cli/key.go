@@ -68,7 +68,7 @@ func (f *scopeFlags) apply(scope **adminv1.Scope, limits **adminv1.Limits) error
 	if *limits == nil {
 		*limits = &adminv1.Limits{}
 	}
-	if err := apply(*limits, "a set of limits", f.Limit); err != nil {
+	if err := apply(*limits, "limit", f.Limit); err != nil {
 		return err
 	}
 	if proto.Size(*limits) == 0 {

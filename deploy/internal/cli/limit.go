@@ -111,25 +111,21 @@ func (c *limitGet) Run(ctx context.Context, street Street) error {
 
 type limitSet struct {
 	scoped
-	Settings []string `arg:"" optional:"" help:"Limits as name=value." placeholder:"name=value"`
-	File     string   `short:"f" help:"A JSON file with all limits of the scope; - reads standard input." placeholder:"FILE"`
+	edits
 }
 
 // Run changes the limits at the revision that was read, so that nobody else's change is lost.
 func (c *limitSet) Run(ctx context.Context, street Street) error {
-	if (c.File == "") == (len(c.Settings) == 0) {
-		return fmt.Errorf("limit set takes either name=value settings or -f FILE")
-	}
 	api := c.limits()
 	current, err := api.GetLimit(ctx, connect.NewRequest(&adminv1.GetLimitRequest{Scope: c.Scope}))
 	if err != nil {
 		return err
 	}
 	wanted := current.Msg.GetLimit().GetLimits()
-	if wanted == nil || c.File != "" {
+	if wanted == nil {
 		wanted = &adminv1.Limits{}
 	}
-	if err := change(wanted, "a scope", c.File, c.Settings, street); err != nil {
+	if err := c.over(wanted, "limit", street); err != nil {
 		return err
 	}
 	answer, err := api.SetLimit(ctx, connect.NewRequest(&adminv1.SetLimitRequest{Scope: c.Scope, Limits: wanted, Revision: current.Msg.GetRevision()}))

@@ -2,18 +2,10 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"os"
 	"strings"
 
 	"connectrpc.com/connect"
-	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protoreflect"
-
 	adminv1 "github.com/aimux/aimux/proto/gen/aimux/admin/v1"
 	"github.com/aimux/aimux/proto/gen/aimux/admin/v1/adminv1connect"
 )
@@ -74,16 +66,12 @@ func (c *providerGet) Run(ctx context.Context, street Street) error {
 
 type providerSet struct {
 	remote
-	ID       string   `arg:"" help:"The provider's id."`
-	Settings []string `arg:"" optional:"" help:"Settings as name=value; name= takes one back to its default." placeholder:"name=value"`
-	File     string   `short:"f" help:"A JSON file that is the whole provider; - reads standard input." placeholder:"FILE"`
+	ID string `arg:"" help:"The provider's id."`
+	edits
 }
 
 // Run creates the provider, or changes it at the revision that was read, so that nobody else's change is lost.
 func (c *providerSet) Run(ctx context.Context, street Street) error {
-	if (c.File == "") == (len(c.Settings) == 0) {
-		return errors.New("provider set takes either name=value settings or -f FILE")
-	}
 	api := c.providers()
 	current, err := api.GetProvider(ctx, connect.NewRequest(&adminv1.GetProviderRequest{Id: c.ID}))
 	missing := connect.CodeOf(err) == connect.CodeNotFound
@@ -94,7 +82,7 @@ func (c *providerSet) Run(ctx context.Context, street Street) error {
 	if !missing {
 		wanted = current.Msg.GetProvider().GetProvider()
 	}
-	if wanted, err = c.wanted(wanted, street); err != nil {
+	if err := c.over(wanted, "provider", street); err != nil {
 		return err
 	}
 	var revision uint64
@@ -115,73 +103,6 @@ func (c *providerSet) Run(ctx context.Context, street Street) error {
 	}
 	_, err = fmt.Fprintf(street.Stdout, "provider %s is set, revision %d\n", c.ID, revision)
 	return err
-}
-
-func (c *providerSet) wanted(current *adminv1.Provider, street Street) (*adminv1.Provider, error) {
-	if c.File == "" {
-		return current, apply(current, "a provider", c.Settings)
-	}
-	text, err := readFile(c.File, street)
-	if err != nil {
-		return nil, err
-	}
-	whole := &adminv1.Provider{}
-	if err := protojson.Unmarshal(text, whole); err != nil {
-		return nil, fmt.Errorf("reading provider from %q: %w", c.File, err)
-	}
-	return whole, nil
-}
-
-// change puts the settings over a message, or without any what the file says in protojson.
-func change(onto proto.Message, what, file string, settings []string, street Street) error {
-	if file == "" {
-		return apply(onto, what, settings)
-	}
-	text, err := readFile(file, street)
-	if err != nil {
-		return err
-	}
-	return protojson.Unmarshal(text, onto)
-}
-
-// readFile reads the file of that name, or standard input for -.
-func readFile(name string, street Street) ([]byte, error) {
-	if name == "-" {
-		return io.ReadAll(street.Stdin)
-	}
-	return os.ReadFile(name)
-}
-
-// apply puts name=value settings over a message. A value is JSON where the field is not text.
-func apply(onto proto.Message, what string, settings []string) error {
-	fields := onto.ProtoReflect().Descriptor().Fields()
-	for _, setting := range settings {
-		name, value, ok := strings.Cut(setting, "=")
-		if !ok {
-			return fmt.Errorf("%q is not of the form name=value", setting)
-		}
-		field := fields.ByName(protoreflect.Name(name))
-		if field == nil {
-			return fmt.Errorf("%s has no setting %q", what, name)
-		}
-		onto.ProtoReflect().Clear(field)
-		if value == "" {
-			continue
-		}
-		if field.Kind() == protoreflect.StringKind && !field.IsList() {
-			quoted, err := json.Marshal(value)
-			if err != nil {
-				return err
-			}
-			value = string(quoted)
-		}
-		one := onto.ProtoReflect().New().Interface()
-		if err := protojson.Unmarshal(fmt.Appendf(nil, "{%q: %s}", name, value), one); err != nil {
-			return fmt.Errorf("setting %q does not take %s", name, value)
-		}
-		proto.Merge(onto, one)
-	}
-	return nil
 }
 
 type providerDelete struct {

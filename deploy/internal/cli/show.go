@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"connectrpc.com/connect"
 
@@ -207,60 +205,4 @@ func printHealth(out io.Writer, health *tablev1.Health) error {
 		})
 	}
 	return grid(out, rows)
-}
-
-func printUsage(out io.Writer, usage []*adminv1.Usage) error {
-	slices.SortFunc(usage, func(a, b *adminv1.Usage) int {
-		return strings.Compare(a.GetProvider()+"/"+a.GetModel(), b.GetProvider()+"/"+b.GetModel())
-	})
-	rows := [][]string{{"PROVIDER", "MODEL", "REQUESTS", "FAILED", "INPUT", "OUTPUT", "CACHE READ", "CACHE WRITTEN", "COST USD"}}
-	number := func(n uint64) string { return strconv.FormatUint(n, 10) }
-	for _, one := range usage {
-		rows = append(rows, []string{
-			one.GetProvider(), one.GetModel(), number(one.GetRequests()), number(one.GetFailures()), number(one.GetInputTokens()), number(one.GetOutputTokens()),
-			number(one.GetCacheReadTokens()), number(one.GetCacheWriteTokens()), fmt.Sprintf("%.6f", one.GetCostUsd()),
-		})
-	}
-	return grid(out, rows)
-}
-
-type topCommand struct {
-	remote
-	Every time.Duration `help:"How often to look." default:"1s"`
-	Once  bool          `help:"Look once and end."`
-}
-
-// Run shows health and usage until it is interrupted.
-func (c *topCommand) Run(ctx context.Context, street Street) error {
-	client, base := c.dial()
-	healths, usages := adminv1connect.NewHealthServiceClient(client, base), adminv1connect.NewUsageServiceClient(client, base)
-	ticker := time.NewTicker(max(c.Every, 100*time.Millisecond))
-	defer ticker.Stop()
-	for {
-		health, err := healths.GetHealth(ctx, connect.NewRequest(&adminv1.GetHealthRequest{}))
-		if err != nil {
-			return err
-		}
-		usage, err := usages.GetUsage(ctx, connect.NewRequest(&adminv1.GetUsageRequest{}))
-		if err != nil {
-			return err
-		}
-		if !c.Once {
-			fmt.Fprint(street.Stdout, "\x1b[H\x1b[2J") // home, clear
-		}
-		header := health.Msg.GetHealth().GetHeader()
-		fmt.Fprintf(street.Stdout, "aimux  %s  revision %d  led by %s  %d nodes\n\n", time.Now().Format("15:04:05"), header.GetConfigRevision(), orDash(header.GetLeader()), health.Msg.GetHealth().GetNodesLive())
-		if err := printHealth(street.Stdout, health.Msg.GetHealth()); err != nil {
-			return err
-		}
-		fmt.Fprintln(street.Stdout)
-		if err := printUsage(street.Stdout, usage.Msg.GetUsage()); err != nil || c.Once {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-		}
-	}
 }

@@ -6,7 +6,7 @@ import { changed, house } from './house.js';
 import { count, dollars, duration, none, percent, score } from './format.js';
 import { choice, complaint } from './dialog.js';
 import { badge, providerStanding, standingOf } from './standing.js';
-import { facts, panel, table, tags, why } from './parts.js';
+import { facts, pair, panel, table, tags, why } from './parts.js';
 
 const wait = 10e3; // milliseconds
 const example = JSON.stringify({ model: 'claude-sonnet-5-5', max_tokens: 1000, messages: [{ role: 'user', content: 'Compare two ways to sort a list, step by step.' }] }, null, 2);
@@ -61,7 +61,7 @@ function answer(told) {
     ]),
     told.candidates?.length > 0 && table('Candidates', ['Candidate', 'Turn|n', 'May serve', 'Why', 'State', 'Score|n', 'Weight|n', 'Cost|n', 'First token|n', 'Whole|n'], told.candidates.map((one) => ({
       key: `${one.provider}/${one.model}`,
-      cells: [h('a', { href: `#/providers/${one.provider}` }, `${one.provider}/${one.model}`), rank(one) < 0 ? none : rank(one) + 1, one.eligible ? '✓ yes' : '✕ no', why(one.reason),
+      cells: [pair(h('a', { href: `#/providers/${one.provider}` }, one.provider), one.model), rank(one) < 0 ? none : rank(one) + 1, one.eligible ? '✓ yes' : '✕ no', why(one.reason),
         badge(standing(one)), one.eligible ? score(one.score) : none, percent((one.weightPpm ?? 0) / 1e6), dollars(one.costUsd ?? null), duration(one.expectedFirstTokenMs ?? null), duration(one.expectedTotalMs ?? null)],
     }))));
 }

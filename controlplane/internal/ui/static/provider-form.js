@@ -36,6 +36,7 @@ export function editProvider(entry) {
     agree: entry ? 'Save' : 'Add',
     done: async () => {
       const name = entry?.id ?? id.querySelector('input').value.trim();
+      if (!name) throw new Error('Id: say what it is to be called.');
       const sent = form.read();
       const answer = await call(`ProviderService/${entry ? 'UpdateProvider' : 'CreateProvider'}`, { id: name, provider: sent, revision }, wait);
       await refresh();

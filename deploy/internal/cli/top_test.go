@@ -1,0 +1,70 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	adminv1 "github.com/aimux/aimux/proto/gen/aimux/admin/v1"
+	tablev1 "github.com/aimux/aimux/proto/gen/aimux/table/v1"
+)
+
+func looked(second int64, requests uint64) look {
+	return look{
+		at: time.Unix(second, 0),
+		health: &tablev1.Health{NodesLive: 3, Header: &tablev1.Header{Leader: "cp-1"}, Targets: []*tablev1.TargetHealth{
+			{Provider: "idle", Model: "m", State: tablev1.State_STATE_HEALTHY, WeightPpm: 1e6},
+			{Provider: "busy", Model: strings.Repeat("long-", 20), State: tablev1.State_STATE_HEALTHY, WeightPpm: 1e6, SuccessPpm: 1e6, FirstTokenMs: 12345, InFlight: 7},
+			{Provider: "sick", State: tablev1.State_STATE_HEALTHY},
+			{Provider: "sick", Model: "m", State: tablev1.State_STATE_CIRCUIT_OPEN, Reason: "60 % of 10 answers failed;\x1b[2J next probe in 2.4 s" + strings.Repeat(" and so on", 20)},
+		}},
+		usage: []*adminv1.Usage{{Provider: "busy", Model: strings.Repeat("long-", 20), Requests: requests, CostUsd: 0.5}},
+	}
+}
+
+// The worst stands first with its reason, then what is busy; no line is wider than the page, and nothing of others moves the cursor.
+func TestScreen(t *testing.T) {
+	lines := screen([]look{looked(100, 50), looked(110, 80)}, page{width: 80, height: 24})
+	text := strings.Join(lines, "\n")
+	at := func(word string) int {
+		i := strings.Index(text, word)
+		if i < 0 {
+			t.Fatalf("no %q in\n%s", word, text)
+		}
+		return i
+	}
+	if at("circuit_open") > at("60 % of 10 answers failed") || at("60 % of") > at("busy/") || at("busy/") > at("idle/") {
+		t.Errorf("out of order:\n%s", text)
+	}
+	if !strings.Contains(lines[0], "3.0 tries/s") || !strings.Contains(lines[0], "7 in flight") || !strings.Contains(lines[0], "3 nodes") {
+		t.Errorf("headline %q", lines[0])
+	}
+	for _, line := range lines {
+		if utf8.RuneCountInString(line) > 80 || strings.Contains(line, "\x1b") {
+			t.Errorf("%q", line)
+		}
+	}
+	short := screen([]look{looked(100, 50)}, page{width: 80, height: 6, trouble: "not connected: gone"})
+	if len(short) > 6 || !strings.Contains(short[1], "not connected: gone") || !strings.Contains(short[len(short)-1], "2 more") {
+		t.Errorf("%q", short)
+	}
+	if painted := strings.Join(screen([]look{looked(100, 50)}, page{width: 80, colour: true}), "\n"); !strings.Contains(painted, "\x1b[31mcircuit_open") {
+		t.Errorf("%q", painted)
+	}
+}
+
+func TestLookAsJSON(t *testing.T) {
+	for _, l := range []look{looked(1, 2), {health: &tablev1.Health{}}} {
+		var out bytes.Buffer
+		var told struct {
+			Health struct{ Targets []struct{ State string } }
+			Usage  []struct{ Provider string }
+		}
+		if err := printLook(&out, l); err != nil || json.Unmarshal(out.Bytes(), &told) != nil || len(told.Health.Targets) != len(l.health.GetTargets()) || len(told.Usage) != len(l.usage) {
+			t.Errorf("%v: %s", err, out.String())
+		}
+	}
+}
