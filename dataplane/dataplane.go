@@ -382,8 +382,14 @@ func (n *node) heartbeat() *tablev1.Heartbeat {
 	return &tablev1.Heartbeat{
 		Boot: uint64(n.boot.UnixMilli()), Version: n.cfg.Version, StartedUnixMs: n.boot.UnixMilli(), SentUnixMs: n.clock.Ms(time.Now()),
 		Applied: s.Applied, ConfigHash: s.Hash, Nack: n.nack(s), StalenessMs: uint32(min(s.Silence.Milliseconds(), 1<<31)),
-		InFlight: uint32(n.handler.InFlight()), Source: string(s.Source), Address: n.addr, Draining: n.handler.Draining(), Limits: n.limitSigns(),
+		InFlight: uint32(n.handler.InFlight()), Source: string(s.Source), Address: n.addr, Draining: n.handler.Draining(), Limits: n.limitSigns(), LimitsAlone: n.limitsAlone(),
 	}
+}
+
+// limitsAlone says that the store of limits has failed last; one that nobody has asked yet has not.
+func (n *node) limitsAlone() bool {
+	s := n.limits.SourceState()
+	return !s.Answers && s.Failures > 0
 }
 
 // newUsage makes what writes down who used what, beside the table.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"time"
 
 	"connectrpc.com/connect"
 
@@ -31,20 +32,33 @@ func (c *nodeList) Run(ctx context.Context, street Street) error {
 	if c.Output == "json" {
 		return printJSON(street.Stdout, answer.Msg)
 	}
-	rows := [][]string{{"NODE", "LIVE", "REGION", "ADDRESS", "REVISION", "BEHIND", "TABLE FROM", "IN FLIGHT", "REFUSED"}}
+	rows := [][]string{{"NODE", "LIVE", "REGION", "ADDRESS", "REVISION", "BEHIND", "TABLE FROM", "IN FLIGHT", "TROUBLE"}}
 	for _, entry := range answer.Msg.GetNodes() {
 		said := entry.GetHeartbeat()
-		refused := "-"
-		if nack := said.GetNack(); nack != nil {
-			refused = fmt.Sprintf("revision %d: %s %s", nack.GetConfigRevision(), nack.GetPath(), nack.GetReason())
-		}
 		rows = append(rows, []string{
 			said.GetNode(), yesNo(entry.GetLive()), orDash(said.GetRegion()), orDash(said.GetAddress()),
 			strconv.FormatUint(said.GetApplied().GetConfigRevision(), 10), strconv.FormatUint(entry.GetDrift(), 10),
-			orDash(said.GetSource()), strconv.FormatUint(uint64(said.GetInFlight()), 10), refused,
+			orDash(said.GetSource()), strconv.FormatUint(uint64(said.GetInFlight()), 10), orDash(nodeTrouble(entry)),
 		})
 	}
 	return grid(street.Stdout, rows)
+}
+
+// nodeTrouble is what is wrong with a node; empty if nothing is.
+func nodeTrouble(entry *adminv1.NodeEntry) string {
+	said := entry.GetHeartbeat()
+	nack := said.GetNack()
+	switch {
+	case !entry.GetLive():
+		return "silent since " + time.UnixMilli(entry.GetLastHeardUnixMs()).Format("15:04:05")
+	case nack != nil:
+		return fmt.Sprintf("refuses revision %d: %s %s", nack.GetConfigRevision(), nack.GetPath(), nack.GetReason())
+	case said.GetLimitsAlone():
+		return "does not reach Redis: limits go by its own part of each"
+	case entry.GetOutlier():
+		return entry.GetOutlierReason()
+	}
+	return ""
 }
 
 func yesNo(yes bool) string {

@@ -35,12 +35,14 @@ type look struct {
 	at     time.Time
 	health *tablev1.Health
 	usage  []*adminv1.Usage
+	nodes  []*adminv1.NodeEntry
 }
 
 // Run shows health and usage until q or Ctrl-C is pressed.
 func (c *topCommand) Run(ctx context.Context, street Street) error {
 	client, base := c.dial()
 	healths, usages := adminv1connect.NewHealthServiceClient(client, base), adminv1connect.NewUsageServiceClient(client, base)
+	nodes := adminv1connect.NewNodeServiceClient(client, base)
 	see := func() (look, error) {
 		health, err := healths.GetHealth(ctx, connect.NewRequest(&adminv1.GetHealthRequest{}))
 		if err != nil {
@@ -50,7 +52,11 @@ func (c *topCommand) Run(ctx context.Context, street Street) error {
 		if err != nil {
 			return look{}, err
 		}
-		return look{time.Now(), health.Msg.GetHealth(), usage.Msg.GetUsage()}, nil
+		list, err := nodes.ListNodes(ctx, connect.NewRequest(&adminv1.ListNodesRequest{}))
+		if err != nil {
+			return look{}, err
+		}
+		return look{time.Now(), health.Msg.GetHealth(), usage.Msg.GetUsage(), list.Msg.GetNodes()}, nil
 	}
 	first, err := see()
 	if err != nil {
@@ -151,6 +157,8 @@ type topRow struct {
 const (
 	topState = 13 // columns of the state
 	topRest  = 41 // and of the figures
+	// nodesMost lines are taken by the head and by nodes in trouble.
+	nodesMost = 8
 )
 
 // screen draws the latest look; rates are since the oldest.
@@ -160,6 +168,11 @@ func screen(looks []look, p page) []string {
 	lines := []string{headline(now, then), ""}
 	if p.trouble != "" {
 		lines[1] = paint(p, 2, fit(p.trouble+"; shown is what was at "+now.at.Format("15:04:05"), p.width))
+	}
+	for _, entry := range now.nodes {
+		if trouble := nodeTrouble(entry); trouble != "" && len(lines) < nodesMost {
+			lines = append(lines, paint(p, 2, fit(entry.GetHeartbeat().GetNode()+": "+trouble, p.width)))
+		}
 	}
 	name := max(p.width-topState-topRest-1, 12)
 	lines = append(lines, fmt.Sprintf("%-*s%-*s %s", topState, "STATE", name, "PROVIDER/MODEL", "WEIGHT  TRIES/S     GOOD    FIRST FLIGHT"))
@@ -188,10 +201,13 @@ func headline(now, then look) string {
 	for _, u := range now.usage {
 		spent += u.GetCostUsd()
 	}
-	nodes := fmt.Sprintf("%d nodes", now.health.GetNodesLive())
-	if now.health.GetNodesLive() == 1 {
-		nodes = "1 node"
+	live := 0
+	for _, entry := range now.nodes {
+		if entry.GetLive() {
+			live++
+		}
 	}
+	nodes := fmt.Sprintf("%d of %d nodes", live, len(now.nodes))
 	return fmt.Sprintf("aimux %s  %s tries/s  %d in flight  $%.4f  %s, led by %s", now.at.Format("15:04:05"), tries(now, then, ""), flight, spent,
 		nodes, orDash(now.health.GetHeader().GetLeader()))
 }

@@ -15,12 +15,16 @@ import (
 func looked(second int64, requests uint64) look {
 	return look{
 		at: time.Unix(second, 0),
-		health: &tablev1.Health{NodesLive: 3, Header: &tablev1.Header{Leader: "cp-1"}, Targets: []*tablev1.TargetHealth{
+		health: &tablev1.Health{Header: &tablev1.Header{Leader: "cp-1"}, Targets: []*tablev1.TargetHealth{
 			{Provider: "idle", Model: "m", State: tablev1.State_STATE_HEALTHY, WeightPpm: 1e6},
 			{Provider: "busy", Model: strings.Repeat("long-", 20), State: tablev1.State_STATE_HEALTHY, WeightPpm: 1e6, SuccessPpm: 1e6, FirstTokenMs: 12345, InFlight: 7},
 			{Provider: "sick", State: tablev1.State_STATE_HEALTHY},
 			{Provider: "sick", Model: "m", State: tablev1.State_STATE_CIRCUIT_OPEN, Reason: "60 % of 10 answers failed;\x1b[2J next probe in 2.4 s" + strings.Repeat(" and so on", 20)},
 		}},
+		nodes: []*adminv1.NodeEntry{
+			{Live: true, Heartbeat: &tablev1.Heartbeat{Node: "node-1"}}, {Heartbeat: &tablev1.Heartbeat{Node: "node-2"}},
+			{Live: true, Heartbeat: &tablev1.Heartbeat{Node: "node-3", LimitsAlone: true}},
+		},
 		usage: []*adminv1.Usage{{Provider: "busy", Model: strings.Repeat("long-", 20), Requests: requests, CostUsd: 0.5}},
 	}
 }
@@ -39,7 +43,10 @@ func TestScreen(t *testing.T) {
 	if at("circuit_open") > at("60 % of 10 answers failed") || at("60 % of") > at("busy/") || at("busy/") > at("idle/") {
 		t.Errorf("out of order:\n%s", text)
 	}
-	if !strings.Contains(lines[0], "3.0 tries/s") || !strings.Contains(lines[0], "7 in flight") || !strings.Contains(lines[0], "3 nodes") {
+	if strings.Contains(text, "node-1") || !strings.Contains(text, "node-2: silent since") || !strings.Contains(text, "node-3: does not reach Redis") {
+		t.Errorf("nodes:\n%s", text)
+	}
+	if !strings.Contains(lines[0], "3.0 tries/s") || !strings.Contains(lines[0], "7 in flight") || !strings.Contains(lines[0], "2 of 3 nodes") {
 		t.Errorf("headline %q", lines[0])
 	}
 	for _, line := range lines {
@@ -47,8 +54,8 @@ func TestScreen(t *testing.T) {
 			t.Errorf("%q", line)
 		}
 	}
-	short := screen([]look{looked(100, 50)}, page{width: 80, height: 6, trouble: "not connected: gone"})
-	if len(short) > 6 || !strings.Contains(short[1], "not connected: gone") || !strings.Contains(short[len(short)-1], "2 more") {
+	short := screen([]look{looked(100, 50)}, page{width: 80, height: 8, trouble: "not connected: gone"})
+	if len(short) > 8 || !strings.Contains(short[1], "not connected: gone") || !strings.Contains(short[len(short)-1], "2 more") {
 		t.Errorf("%q", short)
 	}
 	if painted := strings.Join(screen([]look{looked(100, 50)}, page{width: 80, colour: true}), "\n"); !strings.Contains(painted, "\x1b[31mcircuit_open") {

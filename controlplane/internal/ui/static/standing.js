@@ -124,6 +124,7 @@ export function nodeStanding({ heartbeat, live, lastHeardUnixMs, drift, outlier 
   if (heartbeat.nack) return { word: 'Refuses', level: 'bad', rank: 2, why: `revision ${heartbeat.nack.configRevision}: ${[heartbeat.nack.path, heartbeat.nack.reason].filter(Boolean).join(' ')}` };
   if ((heartbeat.stalenessMs ?? 0) > 1000) return { word: 'Stale', level: 'warn', rank: 1, why: `it has heard no health for ${duration(heartbeat.stalenessMs)}` };
   if (Number(drift ?? 0) > 0) return { word: 'Behind', level: 'warn', rank: 1, why: `${drift} revisions behind` };
+  if (heartbeat.limitsAlone) return { word: 'On its own', level: 'warn', rank: 1, why: 'it does not reach Redis: limits go by its own part of each' };
   if (outlier) return { word: 'Outlier', level: 'warn', rank: 1, why: 'its view differs from all others: the trouble is its own' };
   if (heartbeat.draining) return { word: 'Draining', level: 'held', rank: 1, why: 'it is being stopped' };
   return { word: 'In step', level: 'good', rank: 0, why: '' };

@@ -2637,7 +2637,9 @@ type Heartbeat struct {
 	Address  string `protobuf:"bytes,14,opt,name=address,proto3" json:"address,omitempty"`
 	Draining bool   `protobuf:"varint,15,opt,name=draining,proto3" json:"draining,omitempty"`
 	// limits are those that are used most at this node, 128 at most.
-	Limits        []*LimitSign `protobuf:"bytes,16,rep,name=limits,proto3" json:"limits,omitempty"`
+	Limits []*LimitSign `protobuf:"bytes,16,rep,name=limits,proto3" json:"limits,omitempty"`
+	// limits_alone says that the store of limits did not answer last: the node goes by its own part of each.
+	LimitsAlone   bool `protobuf:"varint,17,opt,name=limits_alone,json=limitsAlone,proto3" json:"limits_alone,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2782,6 +2784,13 @@ func (x *Heartbeat) GetLimits() []*LimitSign {
 		return x.Limits
 	}
 	return nil
+}
+
+func (x *Heartbeat) GetLimitsAlone() bool {
+	if x != nil {
+		return x.LimitsAlone
+	}
+	return false
 }
 
 // LimitSign is one limit as one node sees it.
@@ -3667,7 +3676,7 @@ const file_aimux_table_v1_table_proto_rawDesc = "" +
 	"\n" +
 	"credential\x18\b \x01(\tR\n" +
 	"credential\x12\x17\n" +
-	"\aspan_id\x18\t \x01(\tR\x06spanId\"\x87\x04\n" +
+	"\aspan_id\x18\t \x01(\tR\x06spanId\"\xaa\x04\n" +
 	"\tHeartbeat\x12\x18\n" +
 	"\acluster\x18\x01 \x01(\tR\acluster\x12\x12\n" +
 	"\x04node\x18\x02 \x01(\tR\x04node\x12\x12\n" +
@@ -3687,7 +3696,8 @@ const file_aimux_table_v1_table_proto_rawDesc = "" +
 	"\x06source\x18\r \x01(\tR\x06source\x12\x18\n" +
 	"\aaddress\x18\x0e \x01(\tR\aaddress\x12\x1a\n" +
 	"\bdraining\x18\x0f \x01(\bR\bdraining\x121\n" +
-	"\x06limits\x18\x10 \x03(\v2\x19.aimux.table.v1.LimitSignR\x06limits\"\xa8\x01\n" +
+	"\x06limits\x18\x10 \x03(\v2\x19.aimux.table.v1.LimitSignR\x06limits\x12!\n" +
+	"\flimits_alone\x18\x11 \x01(\bR\vlimitsAlone\"\xa8\x01\n" +
 	"\tLimitSign\x12\x14\n" +
 	"\x05scope\x18\x01 \x01(\tR\x05scope\x12\x12\n" +
 	"\x04what\x18\x02 \x01(\tR\x04what\x12\x14\n" +
