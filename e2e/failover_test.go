@@ -87,7 +87,7 @@ func serves(settings map[string]any, model string, others ...string) map[string]
 }
 
 // TestWhenNobodyCan wants a 400 that names the need and who came nearest where nobody can, and 529 or 503 with a time to come back where all who
-// could are full, blocked or stopped.
+// could are full or stopped, 429 where they are blocked.
 func TestWhenNobodyCan(t *testing.T) {
 	small := serves(compatible("openai"), "small")
 	model := small["models"].([]any)[0].(map[string]any)
@@ -131,7 +131,7 @@ func TestWhenNobodyCan(t *testing.T) {
 	t.Run("full", func(t *testing.T) {
 		leave := house.occupy(t, "narrow", "narrow/narrow")
 		defer leave()
-		house.saysComeBack(t, "narrow")
+		house.saysComeBack(t, "narrow", 529, http.StatusServiceUnavailable)
 	})
 	t.Run("blocked", func(t *testing.T) {
 		if err := house.Upstream["limited"].Behave("status=429&retry-after=20"); err != nil {
@@ -140,7 +140,7 @@ func TestWhenNobodyCan(t *testing.T) {
 		if response, body := post(t, base+"/v1/messages", ask("limited")); response.StatusCode != http.StatusTooManyRequests || response.Header.Get("Retry-After") != "20" {
 			t.Errorf("the first: %d, retry-after %q: %s", response.StatusCode, response.Header.Get("Retry-After"), body)
 		}
-		house.saysComeBack(t, "limited")
+		house.saysComeBack(t, "limited", http.StatusTooManyRequests, http.StatusTooManyRequests)
 		if n := house.Upstream["limited"].Stats().Requests; n != 1 {
 			t.Errorf("a blocked provider was asked %d times, want once", n)
 		}
@@ -151,7 +151,7 @@ func TestWhenNobodyCan(t *testing.T) {
 			t.Fatal(err)
 		}
 		house.Converged(t, written.Msg.GetRevision())
-		house.saysComeBack(t, "drained")
+		house.saysComeBack(t, "drained", 529, http.StatusServiceUnavailable)
 	})
 }
 
@@ -171,9 +171,9 @@ func problem(t testing.TB, body string) string {
 }
 
 // saysComeBack wants both dialects to be told that a model is not to be had now, and when to ask again.
-func (h *House) saysComeBack(t *testing.T, model string) {
+func (h *House) saysComeBack(t *testing.T, model string, anthropic, openai int) {
 	t.Helper()
-	for protocol, status := range map[string]int{"anthropic": 529, "openai": http.StatusServiceUnavailable} {
+	for protocol, status := range map[string]int{"anthropic": anthropic, "openai": openai} {
 		response, body := post(t, h.Data[0]+streets[protocol], ask(model))
 		if response.StatusCode != status || response.Header.Get("Retry-After") == "" || response.Header.Get("X-Should-Retry") != "true" {
 			t.Errorf("%s: %d, retry-after %q, x-should-retry %q, want %d: %s", protocol, response.StatusCode,

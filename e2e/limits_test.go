@@ -426,3 +426,34 @@ func limitedAsAWhole(form Form, limits map[string]any) Form {
 		return form.Start(t, catalog)
 	}}
 }
+
+// TestProvidersThatSayItIsTooMuch has one or two providers refuse for their rates without saying for how long: clients are told 429 and when to
+// come again, in each dialect, and who comes then is answered as soon as a provider does.
+func TestProvidersThatSayItIsTooMuch(t *testing.T) {
+	providers := map[string]any{}
+	for id, model := range map[string]string{"sole": "alone", "one": "both", "other": "both"} {
+		providers[id] = serves(compatible("openai"), model)
+	}
+	house := openRouted(t, Forms[0], map[string]any{"unknown_model": "reject", "retry_share": 1}, providers)
+	behave(t, house, "status=429", "sole", "one", "other")
+	for _, model := range []string{"alone", "both"} {
+		for i := range 3 {
+			for protocol, path := range streets {
+				response, body := post(t, house.Data[0]+path, ask(model))
+				if response.StatusCode != http.StatusTooManyRequests || response.Header.Get("Retry-After") == "" ||
+					response.Header.Get("X-Should-Retry") != "true" || !strings.Contains(body, "rate_limit_error") {
+					t.Errorf("%s, %s, round %d: %d, retry-after %q: %s", model, protocol, i, response.StatusCode, response.Header.Get("Retry-After"), body)
+				}
+			}
+		}
+	}
+	behave(t, house, "", "sole", "other")
+	for _, model := range []string{"alone", "both"} {
+		eventually(t, model+" is answered", func() error {
+			if response, body := post(t, house.Data[0]+"/v1/messages", ask(model)); response.StatusCode != http.StatusOK {
+				return fmt.Errorf("%d: %s", response.StatusCode, body)
+			}
+			return nil
+		})
+	}
+}

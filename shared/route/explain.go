@@ -86,7 +86,8 @@ func (w *walker) whyNot(target int32) *tablev1.Considered {
 	case ClusterOpen, ClusterProbing:
 		detail = health.Reason
 	case Blocked:
-		detail = fmt.Sprintf("for another %v", time.Duration(w.view.Live(int(target)).BlockedUntilMs-w.nowMs)*time.Millisecond)
+		live := w.view.Live(int(target))
+		detail = fmt.Sprintf("%s, for another %v", live.BlockedBy, time.Duration(live.BlockedUntilMs-w.nowMs)*time.Millisecond)
 	}
 	x := w.considered(target, 0, with(reason.String(), detail))
 	x.Eligible = false

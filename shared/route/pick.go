@@ -1,5 +1,7 @@
 package route
 
+import "github.com/aimux/aimux/shared/fault"
+
 // Live is what this node knows of a target at this instant.
 type Live struct {
 	// InFlight requests of this node at the target.
@@ -11,6 +13,8 @@ type Live struct {
 	SuccessPPM uint32
 	// BlockedUntilMs: no credential may be used until then, in Unix milliseconds; 0 means one may.
 	BlockedUntilMs int64
+	// BlockedBy is what blocked the credential that may be used first.
+	BlockedBy fault.Kind
 	// Turn is the node's count of picks when it last sent to the target; 0 means never. Round robin goes by it.
 	Turn uint64
 	// Open: the node's own circuit is open, or the target asked it for a pause.

@@ -24,6 +24,8 @@ type Verdict struct {
 	Ill, Full, Stopped int
 
 	model string
+	// blockedBy is what blocked the one that may be used first, where all who could serve are blocked or stopped.
+	blockedBy fault.Kind
 	// barred says what of the caller's scope stands against it.
 	barred string
 }
@@ -55,6 +57,7 @@ type tally struct {
 	nearestLack Capability
 	windowMax   int32
 	blockedMs   int64 // the earliest end of a block
+	blockedBy   fault.Kind
 }
 
 func (y *tally) add(w *walker, h hop, reason Reason, live *Live) {
@@ -74,7 +77,7 @@ func (y *tally) add(w *walker, h hop, reason Reason, live *Live) {
 		y.windowMax = max(y.windowMax, r.window)
 	case Blocked:
 		if y.blockedMs == 0 || live.BlockedUntilMs < y.blockedMs {
-			y.blockedMs = live.BlockedUntilMs
+			y.blockedMs, y.blockedBy = live.BlockedUntilMs, live.BlockedBy
 		}
 	}
 }
@@ -93,7 +96,7 @@ func (w *walker) verdict(ask *Ask, served bool) Verdict {
 	case v.Full+v.Stopped+v.Ill > 0:
 		v.Outcome, v.RetryAfter = Unavailable, retryAfterDefault
 		if y.blockedMs != 0 && y.reasons[Full] == 0 {
-			v.RetryAfter = min(time.Duration(y.blockedMs-w.nowMs)*time.Millisecond, retryAfterMax)
+			v.RetryAfter, v.blockedBy = min(time.Duration(y.blockedMs-w.nowMs)*time.Millisecond, retryAfterMax), y.blockedBy
 		}
 	case y.reasons[ContextTooShort] > 0:
 		v.Outcome, v.TokensNeeded, v.WindowMax = TooLong, int(w.prompt+w.reserve), int(y.windowMax)
@@ -151,6 +154,9 @@ func (v Verdict) Fault() fault.Fault {
 		f.Kind = fault.ContextTooLong
 	default:
 		f.Kind = fault.Overloaded
+		if v.blockedBy == fault.RateLimited { // as whoever met it was told
+			f.Kind = fault.RateLimited
+		}
 	}
 	return f
 }

@@ -135,6 +135,9 @@ func (x *exchange) exhausted(last *fault.Fault) *fault.Fault {
 		return x.gone()
 	}
 	f := *last
+	if f.Kind == fault.RateLimited {
+		f.RetryAfter = x.soonest(f.RetryAfter)
+	}
 	f.RetryAfter = min(f.RetryAfter, retryAfterMax)
 	if len(x.tries)+len(x.skipped) < 2 {
 		return &f
@@ -157,6 +160,17 @@ func (x *exchange) exhausted(last *fault.Fault) *fault.Fault {
 	all.WriteString(")")
 	f.Message = all.String()
 	return &f
+}
+
+// soonest is when the first of those who were tried can be tried again, as far as is known; said is when the last one said.
+func (x *exchange) soonest(said time.Duration) time.Duration {
+	for _, t := range x.tries {
+		left, _ := x.desk.bound.Blocked(int(t.candidate.Target), x.table)
+		if left > 0 && (said == 0 || left < said) {
+			said = left
+		}
+	}
+	return said
 }
 
 // retryAfterMax is the longest wait that a client is told.

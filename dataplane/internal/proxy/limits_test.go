@@ -144,3 +144,39 @@ func TestCallersLimits(t *testing.T) {
 		}
 	}
 }
+
+// Providers that say that it is too much, with or without for how long, make the gateway say the same, to the first and to whoever comes while
+// they are left alone: and when the first of them may be tried again. Then it is.
+func TestRateLimitedProviders(t *testing.T) {
+	for name, row := range map[string]struct {
+		scenarios []string
+		after     string
+	}{
+		"a sole one that does not say": {[]string{"status=429"}, "1"},
+		"a sole one that says":         {[]string{"status=429&retry-after=7"}, "7"},
+		"two that do not say":          {[]string{"status=429", "status=429"}, "1"},
+		"two, one of which says":       {[]string{"status=429&retry-after=9", "status=429"}, "1"},
+		"two that say":                 {[]string{"status=429&retry-after=9", "status=429&retry-after=5"}, "5"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var backends []backend
+			for i, scenario := range row.scenarios {
+				backends = append(backends, backend{id: string(rune('a' + i)), protocol: "openai", scenario: scenario, keys: []string{fmt.Sprint("a-key-of-", i)}})
+			}
+			r := newRig(t, backends, func(c *tablev1.Config, _ *Config) { c.Policy.RetryShare = 1 })
+			for i, protocol := range []string{"openai", "anthropic", "openai"} {
+				a := r.ask(protocol, i == 1)
+				if a.status != 429 || a.header.Get("Retry-After") != row.after || a.header.Get("X-Should-Retry") != "true" || !strings.Contains(a.body, "rate_limit_error") {
+					t.Errorf("request %d: status %d, retry-after %q, want %q: %s", i+1, a.status, a.header.Get("Retry-After"), row.after, a.body)
+				}
+				if attempts := a.header.Get("X-Aimux-Attempts"); (attempts == "0") != (i > 0) {
+					t.Errorf("request %d: %s attempts", i+1, attempts)
+				}
+			}
+			if row.after == "1" {
+				r.until("a provider is tried again", func() bool { return r.ask("openai", false).header.Get("X-Aimux-Attempts") != "0" })
+			}
+		})
+	}
+}

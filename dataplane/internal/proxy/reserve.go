@@ -72,7 +72,7 @@ func (t *try) enter(target int) (full *fault.Fault) {
 		case !ok && full != nil:
 			return full
 		case !ok:
-			return &fault.Fault{Kind: fault.Overloaded, Message: "all of its keys are blocked or have as much to do as they take", RetryAfter: time.Second}
+			return x.noKey(target)
 		}
 		t.key = key
 		permit, f := x.h.deps.Limits.Enter(t.place.target, t.fingerprint(), &x.found.Ask)
@@ -86,6 +86,14 @@ func (t *try) enter(target int) (full *fault.Fault) {
 		}
 		t.triedKeys = append(t.triedKeys, key)
 	}
+}
+
+// noKey says why none of a target's keys can be used.
+func (x *exchange) noKey(target int) *fault.Fault {
+	if left, by := x.desk.bound.Blocked(target, x.table); left > 0 && by == fault.RateLimited {
+		return &fault.Fault{Kind: by, Message: "its provider allows no more requests for now", RetryAfter: left}
+	}
+	return &fault.Fault{Kind: fault.Overloaded, Message: "all of its keys are blocked or have as much to do as they take", RetryAfter: time.Second}
 }
 
 // sooner is of two refusals the one that ends first; nil is none.

@@ -144,6 +144,7 @@ func (a *Attempt) FirstToken(after time.Duration) {
 	}
 	t.succeed(nowMs, ppm)
 	t.rest.succeeded()
+	a.key.succeeded()
 	succeed := func(m *circuit.Machine) circuit.Reason { return m.Success(nowMs) }
 	a.judge(&t.breaker, nowMs, succeed)
 	a.judge(&t.vendor.breaker, nowMs, succeed)

@@ -20,6 +20,10 @@ type Key struct {
 type keySigns struct {
 	inFlight       atomic.Int32
 	blockedUntilMs atomic.Int64
+	// blockedBy is the fault.Kind that blocked it last. A reader may find it a moment too new.
+	blockedBy atomic.Uint32
+	// throttled counts the refusals since the last success that did not say for how long; those of a pause are left out.
+	throttled atomic.Int32
 	// leftPPM is what the provider said is left of the key's rate; ppm where it says nothing.
 	leftPPM atomic.Uint32
 	turn    atomic.Uint64
@@ -46,16 +50,20 @@ func (v *vendor) bind(credentials []route.Credential) []*Key {
 	return list
 }
 
-// blockedUntil is when the first of these keys may be used; 0 when there are none.
-func blockedUntil(keys []*Key) int64 {
-	if len(keys) == 0 {
-		return 0
+// blockedUntil is when the first of these keys may be used, and what has blocked it; 0 when there are none.
+func blockedUntil(keys []*Key) (untilMs int64, by fault.Kind) {
+	for i, k := range keys {
+		if until := k.signs.blockedUntilMs.Load(); i == 0 || until < untilMs {
+			untilMs, by = until, fault.Kind(k.signs.blockedBy.Load())
+		}
 	}
-	first := keys[0].signs.blockedUntilMs.Load()
-	for _, k := range keys[1:] {
-		first = min(first, k.signs.blockedUntilMs.Load())
-	}
-	return first
+	return untilMs, by
+}
+
+// Blocked says for how long none of a target's keys may be used, and what has blocked the one that may be first; 0 means that one may.
+func (b *Bound) Blocked(i int, table *route.Table) (left time.Duration, by fault.Kind) {
+	untilMs, by := blockedUntil(b.keys[table.Target(i).Provider])
+	return max(time.Duration(untilMs-b.vitals.NowMs())*time.Millisecond, 0), by
 }
 
 // PickKey chooses the key for an attempt: of those that may be used the one with most left, then the one with least in flight, then
@@ -112,9 +120,11 @@ func (k *Key) Left(share float64) {
 // Blocked is until when the key is not used; for people.
 func (k *Key) Blocked() int64 { return k.signs.blockedUntilMs.Load() }
 
-// The waits of a key whose provider does not say how long, and the longest that is believed.
+// The pauses of a key whose provider does not say how long: doubled with each refusal in a row, up to the longest. A sole provider is tried
+// again after each. throttleMax is the longest that is believed.
 const (
-	throttleDefault = 2 * time.Second
+	throttleFirst   = time.Second
+	throttleLongest = 8 * time.Second
 	throttleMax     = 60 * time.Second
 	refusedFor      = 5 * time.Minute
 )
@@ -127,13 +137,27 @@ func (k *Key) judge(nowMs int64, f *fault.Fault) {
 	}
 	wait := refusedFor
 	if rule.Severity == fault.Capacity {
-		wait = f.RetryAfter
-		if wait <= 0 {
-			wait = throttleDefault
+		if wait = min(f.RetryAfter, throttleMax); wait <= 0 {
+			if nowMs < k.signs.blockedUntilMs.Load() {
+				return // it was sent before the pause
+			}
+			wait = min(throttleFirst<<min(k.signs.throttled.Add(1)-1, 10), throttleLongest)
 		}
-		wait = min(wait, throttleMax)
 	}
-	raise(&k.signs.blockedUntilMs, nowMs+wait.Milliseconds())
+	k.signs.block(nowMs+wait.Milliseconds(), f.Kind)
+}
+
+func (s *keySigns) block(untilMs int64, by fault.Kind) {
+	if raise(&s.blockedUntilMs, untilMs) {
+		s.blockedBy.Store(uint32(by))
+	}
+}
+
+// succeeded ends a run of refusals.
+func (k *Key) succeeded() {
+	if k != nil && k.signs.throttled.Load() != 0 {
+		k.signs.throttled.Store(0)
+	}
 }
 
 // Heed leaves alone the keys that a provider has told other nodes to leave alone, no longer than if it had told this one.
@@ -141,17 +165,21 @@ func (b *Bound) Heed(table *route.Table, nowMs int64) {
 	for _, told := range table.Throttles() {
 		for _, k := range b.keys[table.Target(told.Target).Provider] {
 			if k.Credential.Fingerprint == told.Fingerprint {
-				raise(&k.signs.blockedUntilMs, min(told.UntilMs, nowMs+throttleMax.Milliseconds()))
+				k.signs.block(min(told.UntilMs, nowMs+throttleMax.Milliseconds()), fault.RateLimited)
 			}
 		}
 	}
 }
 
-func raise(to *atomic.Int64, value int64) {
+// raise reports whether the value was higher.
+func raise(to *atomic.Int64, value int64) bool {
 	for {
 		have := to.Load()
-		if have >= value || to.CompareAndSwap(have, value) {
-			return
+		if have >= value {
+			return false
+		}
+		if to.CompareAndSwap(have, value) {
+			return true
 		}
 	}
 }

@@ -199,7 +199,7 @@ func (v *View) Live(i int) *route.Live {
 	open, rests := t.breaker.open.Load() || t.vendor.breaker.open.Load(), t.rest.on(v.NowMs)
 	live.Open, live.Turn = open || rests, t.turn.Load()
 	live.Busy = v.Busy != nil && v.Busy(v.Table.Target(i))
-	live.BlockedUntilMs = blockedUntil(b.keys[v.Table.Target(i).Provider])
+	live.BlockedUntilMs, live.BlockedBy = blockedUntil(b.keys[v.Table.Target(i).Provider])
 	if health := v.Table.Health(i); isOut(health.State) {
 		live.ProbeHere = !t.probing.Load() && t.used(&health.Probe).Load() != health.Probe.Lease
 	} else {
@@ -263,9 +263,10 @@ func (b *Bound) Sign(i int, table *route.Table) Sign {
 			break
 		}
 	}
+	blockedUntilMs, _ := blockedUntil(b.keys[table.Target(i).Provider])
 	return Sign{
 		InFlight: int(t.inFlight.Load()), FirstToken: time.Duration(t.first.value.Load()) * time.Microsecond,
-		PerToken: time.Duration(t.perToken.value.Load()) * time.Microsecond, SuccessPPM: t.success.value.Load(), BlockedUntilMs: blockedUntil(b.keys[table.Target(i).Provider]),
+		PerToken: time.Duration(t.perToken.value.Load()) * time.Microsecond, SuccessPPM: t.success.value.Load(), BlockedUntilMs: blockedUntilMs,
 		Circuit: t.breaker.state(), ProviderCircuit: t.vendor.breaker.state(), Limit: limit,
 	}
 }

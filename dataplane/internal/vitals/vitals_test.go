@@ -502,3 +502,35 @@ func TestAKeyThatAnotherNodeWasToldToLeaveAlone(t *testing.T) {
 		}
 	})
 }
+
+// TestAKeyWhoseProviderDoesNotSayHowLong pauses for a second, longer with each refusal in a row but never long, and as at first after a success.
+// What was under way when the pause began does not make it longer.
+func TestAKeyWhoseProviderDoesNotSayHowLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWard(t, table(t, 1, "p"))
+		refused := fault.Fault{Kind: fault.RateLimited}
+		for _, seconds := range []int{1, 2, 4, 8, 8, 0, 1} {
+			want := time.Duration(seconds) * time.Second
+			if want == 0 {
+				if !w.try(0, fault.Fault{}, time.Millisecond) {
+					t.Error("not tried after its pause")
+				}
+				continue
+			}
+			var one, underWay Attempt
+			k, ok := w.PickKey(0, w.table, nil)
+			if !ok {
+				t.Fatal("not tried after its pause")
+			}
+			w.Begin(&one, 0, k, w.table, false)
+			w.Begin(&underWay, 0, k, w.table, false)
+			one.End(&refused, 0, 0)
+			underWay.End(&refused, 0, 0)
+			left, by := w.Blocked(0, w.table)
+			if left != want || by != fault.RateLimited {
+				t.Errorf("blocked for %v by %v, want %v", left, by, want)
+			}
+			time.Sleep(left)
+		}
+	})
+}
