@@ -29,7 +29,13 @@ type roster struct {
 type member struct {
 	beat  *tablev1.Heartbeat
 	heard time.Time
+	// began is when this process was first heard, twin what an older one says that runs under the same name.
+	began time.Time
+	twin  *member
 }
+
+// twinAfter is how long the last words of a process that has been replaced may come in.
+const twinAfter = time.Second
 
 // spread is how one revision reaches the nodes.
 type spread struct {
@@ -58,9 +64,16 @@ func (r *roster) heard(now time.Time, beat *tablev1.Heartbeat, acks *telemetry.H
 		r.dropped++
 		return false
 	case before != nil && beat.GetBoot() < before.beat.GetBoot() && r.live(now, before):
-		return false // the last words of a process that has been replaced
+		return before.hearTwin(now, beat)
 	}
-	r.nodes[beat.GetNode()] = &member{beat: beat, heard: now}
+	next := &member{beat: beat, heard: now, began: now}
+	if before != nil {
+		next.twin = before.twin
+		if before.beat.GetBoot() == beat.GetBoot() {
+			next.began = before.began
+		}
+	}
+	r.nodes[beat.GetNode()] = next
 	for _, s := range r.spreads {
 		if s.revision <= beat.GetApplied().GetConfigRevision() && !s.acked[beat.GetNode()] {
 			s.acked[beat.GetNode()] = true
@@ -72,6 +85,16 @@ func (r *roster) heard(now time.Time, beat *tablev1.Heartbeat, acks *telemetry.H
 		}
 	}
 	return changed || before == nil || before.beat.GetNack().GetConfigRevision() != beat.GetNack().GetConfigRevision()
+}
+
+// hearTwin takes the heartbeat of an older process of the same name, unless it is the last words of one that was replaced.
+func (m *member) hearTwin(now time.Time, beat *tablev1.Heartbeat) (changed bool) {
+	if beat.GetDraining() || now.Sub(m.began) < twinAfter {
+		return false
+	}
+	before := m.twin
+	m.twin = &member{beat: beat, heard: now}
+	return before == nil || before.beat.GetApplied().GetConfigRevision() != beat.GetApplied().GetConfigRevision()
 }
 
 // forget drops nodes that have been silent for long.
@@ -94,6 +117,12 @@ func (r *roster) list(now time.Time, health *tablev1.Health) []*adminv1.NodeEntr
 			one.Outlier, one.OutlierReason = true, health.GetOutlierReasons()[i]
 		}
 		all = append(all, one)
+		if twin := m.twin; twin != nil && r.live(now, twin) && r.live(now, m) {
+			all = append(all, &adminv1.NodeEntry{
+				Heartbeat: twin.beat, Live: true, LastHeardUnixMs: twin.heard.UnixMilli(), Drift: r.drift(twin.beat.GetApplied().GetConfigRevision()),
+				Outlier: one.GetOutlier(), OutlierReason: one.GetOutlierReason(),
+			})
+		}
 	}
 	return all
 }

@@ -150,3 +150,31 @@ func TestMergeKeepsRevokedKeysRevoked(t *testing.T) {
 		t.Errorf("what left the file stays: %v", doc)
 	}
 }
+
+// An older process of the same name is listed beside the one that counts, and waited for; not for the last words of one that was replaced or is draining.
+func TestTwoProcessesUnderOneName(t *testing.T) {
+	r := newRoster()
+	at := func(ms int) time.Time { return dawn.Add(time.Duration(ms) * time.Millisecond) }
+	r.heard(at(0), beat("a", 1, 7), nil)
+	r.heard(at(10), beat("a", 2, 7), nil)
+	if r.heard(at(20), beat("a", 1, 7), nil); len(r.list(at(20), nil)) != 1 {
+		t.Error("the last words of a process that was replaced count")
+	}
+	draining := beat("a", 1, 7)
+	draining.Draining = true
+	if r.heard(at(2000), draining, nil); len(r.list(at(2000), nil)) != 1 {
+		t.Error("a process that is draining counts")
+	}
+	r.heard(at(2000), beat("a", 2, 7), nil)
+	if !r.heard(at(2010), beat("a", 1, 7), nil) || r.heard(at(2020), beat("a", 1, 7), nil) {
+		t.Error("that there is another process changes how the node stands, once")
+	}
+	r.heard(at(2030), beat("a", 2, 7), nil)
+	if list := r.list(at(2040), nil); len(list) != 2 || list[0].GetHeartbeat().GetBoot() != 2 || list[1].GetHeartbeat().GetBoot() != 1 {
+		t.Errorf("listed are %v", list)
+	}
+	r.heard(at(5000), beat("a", 2, 7), nil)
+	if list := r.list(at(5100), nil); len(list) != 1 {
+		t.Errorf("after it was silent for 3 s: %v", list)
+	}
+}

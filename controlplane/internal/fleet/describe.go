@@ -118,12 +118,12 @@ func (f *Fleet) describeNodes(b *strings.Builder, now time.Time) {
 			state = "silent"
 		}
 		if n.Outlier {
-			state += ", an outlier: " + f.oddity(f.nodes[n.Name])
+			state += ", an outlier: " + f.oddity(f.nodes[n.Name], now.UnixMilli())
 		}
 		fmt.Fprintf(b, "  %-20s %-10s heard %v ago, %s\n", n.Name, n.Region, now.Sub(n.HeardAt).Round(time.Millisecond), state)
 	}
 	d := f.pool.Dropped()
-	fmt.Fprintf(b, "  dropped: %d nodes and %d targets over the limit, %d broken, %d stale\n", d.Nodes+f.refused, d.Targets, d.Broken, d.Stale)
+	fmt.Fprintf(b, "  dropped: %d nodes and %d targets over the limit, %d broken, %d stale\n", d.Nodes+f.refused, d.Targets, d.Broken, d.Stale+f.late)
 }
 
 // Sum adds up what the latest boots of all nodes have counted of a target.

@@ -77,6 +77,7 @@ type Fleet struct {
 	transitions                []*tablev1.Transition
 	saved                      map[key]savedUnit // from a snapshot, for units that nobody has asked for yet
 	refused                    uint64            // nodes and regions beyond the limit, messages without a node
+	late                       uint64            // batches of processes that are not the latest of their name
 	scratch                    outcome.Sketch
 
 	// What this region takes of the limits that are no target's, in ppm; moved says that the parts are to be computed anew, tell that the other

@@ -87,7 +87,10 @@ func (n *node) pace(v *view, all *opinion, nowMS int64) {
 }
 
 // oddity says what is odd about a node, for people.
-func (f *Fleet) oddity(n *node) string {
+func (f *Fleet) oddity(n *node, nowMS int64) string {
+	if f.twins(n, nowMS) {
+		return fmt.Sprintf("two processes run under its name, at %s and, begun earlier, at %s, whose word is not counted: give each an --id of its own", n.heartbeat.GetAddress(), n.twin.address)
+	}
 	for id := range n.views {
 		v := &n.views[id]
 		if !v.odd() {

@@ -22,6 +22,22 @@ type node struct {
 	rateMS       int64
 	heartbeat    *tablev1.Heartbeat // the latest; nil before the first
 	skew         clock.Skew         // how far the fleet's time is ahead of the node's
+	bootMS       int64              // when the process that counts was first heard
+	twin         twin
+}
+
+// twin is an older process that runs under the node's name.
+type twin struct {
+	address string
+	heardMS int64
+}
+
+// twinAfter is how long the last words of a process that has been replaced may come in.
+const twinAfter = time.Second
+
+// twins reports that two processes run under the node's name.
+func (f *Fleet) twins(n *node, nowMS int64) bool {
+	return n.live && n.twin.heardMS != 0 && nowMS-n.twin.heardMS <= f.config.Silence.Milliseconds()
 }
 
 // view is how one target looks from one node.
@@ -72,7 +88,7 @@ func (f *Fleet) Nodes() []NodeView {
 	for _, name := range slices.Sorted(maps.Keys(f.nodes)) {
 		n := f.nodes[name]
 		list = append(list, NodeView{
-			Name: n.name, Region: n.region, Live: n.live, HeardAt: time.UnixMilli(n.heardMS), Outlier: n.outliers > 0, Heartbeat: n.heartbeat,
+			Name: n.name, Region: n.region, Live: n.live, HeardAt: time.UnixMilli(n.heardMS), Outlier: n.outliers > 0 || f.twins(n, n.heardMS), Heartbeat: n.heartbeat,
 		})
 	}
 	return list
@@ -105,6 +121,12 @@ func (f *Fleet) Heard(now time.Time, h *tablev1.Heartbeat) {
 	if h.GetBoot() < n.heartbeat.GetBoot() && f.silent(n, now.UnixMilli()) {
 		f.renew(n)
 	}
+	switch nowMS := now.UnixMilli(); {
+	case h.GetBoot() > n.heartbeat.GetBoot():
+		n.bootMS = nowMS
+	case h.GetBoot() < n.heartbeat.GetBoot() && !h.GetDraining() && nowMS-n.bootMS >= twinAfter.Milliseconds():
+		n.twin = twin{h.GetAddress(), nowMS}
+	}
 	if n.heartbeat != nil && (h.GetBoot() < n.heartbeat.GetBoot() || h.GetBoot() == n.heartbeat.GetBoot() && h.GetSentUnixMs() < n.heartbeat.GetSentUnixMs()) {
 		return // late, or of a boot that has ended
 	}
@@ -130,6 +152,14 @@ func (n *node) hear(nowMS int64, region string) {
 	if region != "" {
 		n.region = region
 	}
+}
+
+// boot of the process that counts; 0 while it has not said.
+func (n *node) boot() uint64 {
+	if n == nil {
+		return 0
+	}
+	return n.heartbeat.GetBoot()
 }
 
 // draining reports that the node takes no new requests, so that a probe granted to it would wait in vain.

@@ -183,13 +183,16 @@ func (f *Fleet) health(nowMS int64) *tablev1.Health {
 		if n.live {
 			h.NodesLive++
 		}
-		if n.live && n.outliers > 0 {
+		if f.twins(n, nowMS) {
+			h.NodesLive++
+		}
+		if n.live && n.outliers > 0 || f.twins(n, nowMS) {
 			h.Outliers = append(h.Outliers, n.name)
 		}
 	}
 	slices.Sort(h.GetOutliers())
 	for _, name := range h.GetOutliers() {
-		h.OutlierReasons = append(h.OutlierReasons, f.oddity(f.nodes[name]))
+		h.OutlierReasons = append(h.OutlierReasons, f.oddity(f.nodes[name], nowMS))
 	}
 	if f.Abroad() {
 		h.RegionSharePpm, h.Regions = f.share, f.views()
@@ -227,7 +230,7 @@ func (f *Fleet) entry(u *unit, nowMS int64) *tablev1.TargetHealth {
 		e.RetryUnixMs = max(e.GetRetryUnixMs(), u.throttledMS)
 	}
 	if g, node := u.granted(nowMS); g.Lease != 0 && u.shown.lease == g.Lease {
-		e.Probe = &tablev1.ProbeGrant{Node: node, Lease: g.Lease, ExpiresUnixMs: g.ExpiresMS - leaseMargin, Live: g.Live}
+		e.Probe = &tablev1.ProbeGrant{Node: node, Lease: g.Lease, ExpiresUnixMs: g.ExpiresMS - leaseMargin, Live: g.Live, Boot: f.nodes[node].boot()}
 	}
 	return e
 }

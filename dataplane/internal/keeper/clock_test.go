@@ -48,3 +48,20 @@ func TestALateViewIsNoSlowClock(t *testing.T) {
 		t.Error("a grant that was a minute on its way holds")
 	}
 }
+
+// A grant to another process that runs under the node's name is not this one's.
+func TestAnotherProcessesGrant(t *testing.T) {
+	k := newKeeper(t, "")
+	k.TakeConfig(config(t, 3))
+	for seq, row := range []struct {
+		boot uint64
+		ours bool
+	}{{k.deps.Boot, true}, {k.deps.Boot + 1, false}, {0, true}} {
+		h := health(10, uint64(seq)+1, 3, tablev1.State_STATE_HALF_OPEN)
+		h.Targets[0].Probe = &tablev1.ProbeGrant{Node: "n1", Boot: row.boot, Lease: 7, Live: true, ExpiresUnixMs: k.now.Add(time.Second).UnixMilli()}
+		k.TakeHealth(h)
+		if got := k.Snapshot().Table.Health(0).Probe.For("n1", k.now.UnixMilli()); got != row.ours {
+			t.Errorf("a grant to boot %d, being boot %d: %v", row.boot, k.deps.Boot, got)
+		}
+	}
+}

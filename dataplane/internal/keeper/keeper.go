@@ -29,8 +29,9 @@ type Bus interface {
 
 // Deps is what a Keeper needs of its owner. W is whatever the owner derives from a configuration before it is put to use.
 type Deps[W any] struct {
-	// Node is this node's name.
+	// Node is this node's name, Boot this process's, as heartbeats say them.
 	Node string
+	Boot uint64
 	// Bus may be nil: then the table is what the disk or Take gives.
 	Bus Bus
 	// Path of the copy on disk; empty means that none is kept.
@@ -233,6 +234,7 @@ func (k *Keeper[W]) TakeHealth(h *tablev1.Health) {
 		return
 	}
 	h = clock.Health(h, k.skew.Hear(now.UnixMilli(), head.GetEpoch(), head.GetIssuedUnixMs()))
+	k.disown(h)
 	k.epoch, k.seq, k.health, k.heard = head.GetEpoch(), head.GetHealthSeq(), h, now
 	k.standOut(h)
 	if head.GetConfigRevision() > k.config.GetHeader().GetConfigRevision() && k.nack.GetConfigRevision() != head.GetConfigRevision() {
@@ -261,6 +263,15 @@ func (k *Keeper[W]) narrate(before, after *route.Table) {
 	}
 }
 
+// disown leaves out the grants of another process that runs under this node's name.
+func (k *Keeper[W]) disown(h *tablev1.Health) {
+	for _, t := range h.GetTargets() {
+		if g := t.GetProbe(); g.GetNode() == k.deps.Node && g.GetBoot() != 0 && g.GetBoot() != k.deps.Boot {
+			t.Probe = nil
+		}
+	}
+}
+
 // standOut hears whether this node is an outlier. The caller holds the lock.
 func (k *Keeper[W]) standOut(h *tablev1.Health) {
 	was := k.odd
@@ -273,7 +284,7 @@ func (k *Keeper[W]) standOut(h *tablev1.Health) {
 	}
 	switch {
 	case k.odd != "" && was == "":
-		k.deps.Log.Warn("this node is an outlier: something is wrong between it and a provider that serves the others", "reason", k.odd)
+		k.deps.Log.Warn("this node is an outlier: what it sees or says is not what the others do", "reason", k.odd)
 	case k.odd == "" && was != "":
 		k.deps.Log.Info("this node is no outlier any more")
 	}

@@ -30,7 +30,7 @@ func newKeeper(t *testing.T, path string) *kept {
 	t.Helper()
 	k := &kept{now: time.UnixMilli(1_800_000_000_000)}
 	k.Keeper = New(Deps[int]{
-		Node: "n1", Path: path, Key: secret.NewKey([32]byte{7}), Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return k.now }, Changed: func(bool) {}, Deposed: func() { k.deposed++ },
+		Node: "n1", Boot: 5, Path: path, Key: secret.NewKey([32]byte{7}), Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return k.now }, Changed: func(bool) {}, Deposed: func() { k.deposed++ },
 		Warm: func(*route.Table) (int, error) { k.warmed++; return k.warmed, k.warm },
 	})
 	return k

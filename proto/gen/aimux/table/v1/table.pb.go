@@ -2443,7 +2443,9 @@ type ProbeGrant struct {
 	Lease         uint64                 `protobuf:"varint,2,opt,name=lease,proto3" json:"lease,omitempty"`
 	ExpiresUnixMs int64                  `protobuf:"varint,3,opt,name=expires_unix_ms,json=expiresUnixMs,proto3" json:"expires_unix_ms,omitempty"`
 	// live grants a real request; otherwise only the free probe.
-	Live          bool `protobuf:"varint,4,opt,name=live,proto3" json:"live,omitempty"`
+	Live bool `protobuf:"varint,4,opt,name=live,proto3" json:"live,omitempty"`
+	// boot of the process that holds it, should another run under the node's name; 0 before that is known.
+	Boot          uint64 `protobuf:"varint,5,opt,name=boot,proto3" json:"boot,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2504,6 +2506,13 @@ func (x *ProbeGrant) GetLive() bool {
 		return x.Live
 	}
 	return false
+}
+
+func (x *ProbeGrant) GetBoot() uint64 {
+	if x != nil {
+		return x.Boot
+	}
+	return 0
 }
 
 // Transition is one change of state, with its reason.
@@ -3656,13 +3665,14 @@ const file_aimux_table_v1_table_proto_rawDesc = "" +
 	"\n" +
 	"at_unix_ms\x18\x01 \x01(\x03R\batUnixMs\x12\x14\n" +
 	"\x05fault\x18\x02 \x01(\tR\x05fault\x12\x12\n" +
-	"\x04node\x18\x03 \x01(\tR\x04node\"r\n" +
+	"\x04node\x18\x03 \x01(\tR\x04node\"\x86\x01\n" +
 	"\n" +
 	"ProbeGrant\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x14\n" +
 	"\x05lease\x18\x02 \x01(\x04R\x05lease\x12&\n" +
 	"\x0fexpires_unix_ms\x18\x03 \x01(\x03R\rexpiresUnixMs\x12\x12\n" +
-	"\x04live\x18\x04 \x01(\bR\x04live\"\x9a\x02\n" +
+	"\x04live\x18\x04 \x01(\bR\x04live\x12\x12\n" +
+	"\x04boot\x18\x05 \x01(\x04R\x04boot\"\x9a\x02\n" +
 	"\n" +
 	"Transition\x12\x1c\n" +
 	"\n" +
