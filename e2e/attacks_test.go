@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -37,6 +38,7 @@ type target struct {
 	token       string
 	evil        *evil
 	trap        *trap
+	untaken     chan string // what became of a stream of which nothing was taken
 }
 
 const upstreamKey = "sk-canary-7f3a9c51e2d84b06"
@@ -48,6 +50,7 @@ type evil struct {
 	requests []*http.Request
 	answers  map[string]http.HandlerFunc
 	reached  map[string]int // how often each answer was given
+	stopped  chan struct{}  // closed when nobody takes the endless stream any more
 }
 
 func (e *evil) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -109,6 +112,7 @@ func newTrap(t *testing.T) *trap {
 // hostile are the models of the evil provider, each with its own answer.
 func (e *evil) hostile(c *trap) map[string]http.HandlerFunc {
 	return map[string]http.HandlerFunc{
+		"endless": e.endless,
 		"redirect": func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "http://"+c.Addr().String()+"/latest/meta-data/", http.StatusTemporaryRedirect)
 		},
@@ -162,7 +166,7 @@ func (e *evil) hostile(c *trap) map[string]http.HandlerFunc {
 func openTarget(t *testing.T) *target {
 	t.Helper()
 	dir := t.TempDir()
-	e, c := &evil{reached: map[string]int{}}, newTrap(t)
+	e, c := &evil{reached: map[string]int{}, stopped: make(chan struct{})}, newTrap(t)
 	e.answers = e.hostile(c)
 	e.Server = httptest.NewServer(e)
 	t.Cleanup(e.Close)
@@ -191,7 +195,7 @@ func openTarget(t *testing.T) *target {
 		if err != nil || token.IsZero() {
 			t.Fatalf("no token: %v", err)
 		}
-		return &target{data: at.Data, admin: at.Admin, token: token.Reveal(), evil: e, trap: c}
+		return &target{data: at.Data, admin: at.Admin, token: token.Reveal(), evil: e, trap: c, untaken: make(chan string, 1)}
 	case err := <-ended:
 		ended <- err
 		t.Fatal(err)
@@ -468,8 +472,9 @@ func doors() []attack {
 // TestAttacks tries every attack on a running aimux. With -attacks it writes the table.
 func TestAttacks(t *testing.T) {
 	x := openTarget(t)
+	go func() { x.untaken <- x.takeNothing() }() // takes half a minute
 	var table strings.Builder
-	for _, one := range append(append(append(framings(), bodies()...), places()...), doors()...) {
+	for _, one := range slices.Concat(framings(), bodies(), places(), doors(), floods()) {
 		t.Run(one.kind+"/"+one.what, func(t *testing.T) {
 			got := one.try(t, x)
 			if !regexp.MustCompile(one.want).MatchString(got) {
