@@ -464,6 +464,26 @@ func TestHalfDead(t *testing.T) {
 	}
 }
 
+// A compressed answer, for which nobody asked, is given up at its head: it may be a bomb.
+func TestACompressedAnswer(t *testing.T) {
+	t.Parallel()
+	packed := func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Encoding", "gzip")
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusOK)
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done() // nobody waits for the rest
+	}
+	r := newRig(t, []backend{{id: "sick", protocol: "anthropic", handler: drained(packed)}, {id: "well", protocol: "anthropic"}}, func(c *tablev1.Config, _ *Config) { c.Policy.HedgeShare = 0 })
+	a := r.ask("anthropic", false)
+	if a.status != 200 || a.header.Get("X-Aimux-Provider") != "well" {
+		t.Errorf("%d from %s: %.200s", a.status, a.header.Get("X-Aimux-Provider"), a.body)
+	}
+	if rec := r.last(1); rec.Attempts[0].Fault.Kind != fault.Garbage || !strings.Contains(rec.Attempts[0].Fault.Message, "gzip") {
+		t.Errorf("record: %s", told(rec))
+	}
+}
+
 // A stream that opens and then goes on without end, but says nothing, is given up before it fills the node's memory.
 func TestGoesOnWithoutSayingAnything(t *testing.T) {
 	t.Parallel()

@@ -159,6 +159,9 @@ func (t *try) send() *fault.Fault {
 	if response.Status < 200 || response.Status > 299 {
 		return t.refusal()
 	}
+	if coding := response.Header("Content-Encoding"); coding != "" && coding != "identity" {
+		return t.clean(&fault.Fault{Kind: fault.Garbage, Message: "the answer is compressed (" + clip(visible(coding), 20) + "), and was asked for as it is", Sent: true})
+	}
 	return nil
 }
 
