@@ -211,6 +211,15 @@ func TestCapacityShares(t *testing.T) {
 			t.Errorf("%s gets %d ppm of the provider and %d of the rest, want %d", row.f.config.Region, got, h.GetRegionSharePpm(), row.want)
 		}
 	}
+	again := New(Config{Region: "eu"}, begin)
+	if err := again.Restore(begin, eu.Snapshot(begin)); err != nil {
+		t.Fatal(err)
+	}
+	again.Asked(begin, providers("a"))
+	h := again.Step(begin, true).Health
+	if got := h.GetTargets()[0].GetCapacitySharePpm(); got > 700_000 || h.GetRegionSharePpm() > 700_000 || got < 400_000 {
+		t.Errorf("begun again, it takes %d ppm of the provider and %d of the rest before it has heard of the other region", got, h.GetRegionSharePpm())
+	}
 	us.Step(begin.Add(11*time.Minute), true)
 	if got := us.Step(begin.Add(11*time.Minute), true).Health.GetTargets()[0].GetCapacitySharePpm(); got != ppm {
 		t.Errorf("when the other region is forgotten it gets %d ppm, want all", got)

@@ -3,6 +3,7 @@ package fleet
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -126,6 +127,9 @@ type snapshot struct {
 	AtMS        int64                 `json:"at_ms"`
 	Units       []savedUnit           `json:"units"`
 	Transitions []*tablev1.Transition `json:"transitions,omitempty"`
+	// Regions are the other ones, and Share what this one takes beside them of what is not a provider's.
+	Regions []string `json:"regions,omitempty"`
+	Share   uint32   `json:"share_ppm,omitempty"`
 }
 
 // savedUnit is what is kept of one circuit and its subject.
@@ -138,6 +142,7 @@ type savedUnit struct {
 	BaselineMS  float64        `json:"baseline_ms,omitempty"`
 	BaselineN   float64        `json:"baseline_n,omitempty"`
 	ThrottledMS int64          `json:"throttled_ms,omitempty"`
+	Share       uint32         `json:"share_ppm,omitempty"`
 }
 
 const (
@@ -149,10 +154,13 @@ const (
 // Snapshot returns the circuits, baselines and transitions for a later Restore.
 func (f *Fleet) Snapshot(now time.Time) []byte {
 	s := snapshot{Version: snapshotVersion, AtMS: now.UnixMilli(), Transitions: f.transitions[max(len(f.transitions)-transitionsKept, 0):]}
+	if f.Abroad() {
+		s.Regions, s.Share = slices.Sorted(maps.Keys(f.regions)), f.share
+	}
 	for _, u := range f.order {
 		s.Units = append(s.Units, savedUnit{
 			Provider: u.key.provider, Model: u.key.model, Credential: u.key.credential, Circuit: u.machine.Memory(), Why: u.why,
-			BaselineMS: u.speed.baseline, BaselineN: u.speed.baselineN, ThrottledMS: u.throttledMS,
+			BaselineMS: u.speed.baseline, BaselineN: u.speed.baselineN, ThrottledMS: u.throttledMS, Share: u.share,
 		})
 	}
 	b, err := json.Marshal(s)
@@ -171,6 +179,7 @@ func (f *Fleet) Restore(now time.Time, b []byte) error {
 	if s.Version != snapshotVersion {
 		return fmt.Errorf("reading the fleet's snapshot: version %d, want %d", s.Version, snapshotVersion)
 	}
+	f.restoreShares(now.UnixMilli(), &s)
 	behindMS := max(s.AtMS-now.UnixMilli(), 0) // the clock went back meanwhile
 	for _, saved := range s.Units[:min(len(s.Units), f.config.TargetsMax)] {
 		saved.move(-behindMS)
@@ -184,6 +193,18 @@ func (f *Fleet) Restore(now time.Time, b []byte) error {
 	f.transitions = nil
 	f.remember(s.Transitions...)
 	return nil
+}
+
+// restoreShares has the region go on with the part that it took beside the others, which may still be there: they tell within a second.
+func (f *Fleet) restoreShares(nowMS int64, s *snapshot) {
+	for _, name := range s.Regions {
+		if f.away(name) {
+			f.region(name, nowMS)
+		}
+	}
+	if s.Share > 0 && f.Abroad() {
+		f.share = min(s.Share, ppm)
+	}
 }
 
 // move moves all moments.
@@ -205,6 +226,9 @@ func (u *unit) restore(nowMS int64, s savedUnit) {
 	u.why = s.Why
 	if s.BaselineMS > 0 {
 		u.speed.baseline, u.speed.baselineN, u.speed.baselineMS = s.BaselineMS, s.BaselineN, nowMS
+	}
+	if s.Share > 0 {
+		u.share = min(s.Share, ppm)
 	}
 	u.throttledMS = min(s.ThrottledMS, nowMS+throttleMax.Milliseconds())
 }
