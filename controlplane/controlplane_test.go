@@ -524,6 +524,9 @@ func TestOverridesReachTheNodes(t *testing.T) {
 			t.Errorf("%s of an absent provider: %v, want %v", state, err, code)
 		}
 	}
+	if _, err := set("swift", &tablev1.Override{State: "drain", ExpiresUnixMs: time.Now().Add(-time.Minute).UnixMilli()}); connect.CodeOf(err) != connect.CodeInvalidArgument {
+		t.Errorf("an override that is over: %v", err)
+	}
 	for _, state := range []string{"drain", ""} {
 		revision, err := set("swift", &tablev1.Override{State: state, Reason: "maintenance"})
 		if err != nil {

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"slices"
+	"time"
 
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
@@ -84,6 +85,8 @@ func (s *service) SetOverride(ctx context.Context, r *connect.Request[adminv1.Se
 		return nil, coded(refuse(connect.CodeInvalidArgument, "override.state: %q: want drain, open, closed, or nothing to end an override", override.GetState()))
 	case override.GetExpiresUnixMs() < 0:
 		return nil, coded(refuse(connect.CodeInvalidArgument, "override.expires_unix_ms: %d: must not be negative", override.GetExpiresUnixMs()))
+	case override.GetExpiresUnixMs() != 0 && override.GetExpiresUnixMs() <= time.Now().UnixMilli():
+		return nil, coded(refuse(connect.CodeInvalidArgument, "override.expires_unix_ms: %d: has passed", override.GetExpiresUnixMs()))
 	case len(override.GetReason()) > reasonBytesMax:
 		return nil, coded(refuse(connect.CodeInvalidArgument, "override.reason: is longer than %d bytes", reasonBytesMax))
 	}

@@ -15,6 +15,8 @@ type providerCommands struct {
 	Get    providerGet    `cmd:"" help:"Show one provider as it is configured."`
 	Set    providerSet    `cmd:"" help:"Create a provider or change one: name=value for single settings, or -f for the whole."`
 	Delete providerDelete `cmd:"" help:"Delete a provider."`
+	// Override is about its health, which is no setting.
+	Override providerOverride `cmd:"" help:"Drain, open or close a provider by hand, for a while or until that is taken back."`
 }
 
 func (r *remote) providers() adminv1connect.ProviderServiceClient {
