@@ -16,7 +16,7 @@ type Config struct {
 	Region string
 	// Seed decides the jitter of all waits. Replicas may have the same.
 	Seed uint64
-	// NodesMax and TargetsMax bound the memory; defaults 4096 and 4096. What is beyond is dropped and counted.
+	// NodesMax and TargetsMax bound the memory; defaults 4096, and 16384 as in a node: models times their keys. What is beyond is dropped and counted.
 	NodesMax, TargetsMax int
 	// Silence after which a node counts as dead; default 3 s. Forget is when it is forgotten altogether; default 10 min.
 	Silence, Forget time.Duration
@@ -30,7 +30,7 @@ type Config struct {
 
 func (c Config) filled() Config {
 	orDefault(&c.NodesMax, 4096)
-	orDefault(&c.TargetsMax, 4096)
+	orDefault(&c.TargetsMax, 16384)
 	orDefault(&c.Silence, 3*time.Second)
 	orDefault(&c.Forget, 10*time.Minute)
 	orDefault(&c.Learning, 3*time.Second)
