@@ -3,6 +3,7 @@ package controlplane_test
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"net/http"
 	"os"
 	"strings"
@@ -226,7 +227,18 @@ func TestJWTsOfTheCatalogsIssuers(t *testing.T) {
 	}
 	past := i.Good("alice", "aimux", groups("admin"))
 	past["exp"] = time.Now().Add(-time.Hour).Unix()
+	with := func(more issuertest.Claims) issuertest.Claims {
+		claims := i.Good("alice", "aimux", groups("admin"))
+		maps.Copy(claims, more)
+		return claims
+	}
+	elsewhere := issuertest.Claims{"jku": stranger.URL + "/keys", "x5u": stranger.URL + "/keys", "kid": nil}
 	for name, row := range map[string]struct{ token, want string }{
+		"several audiences": {i.Sign(t, "ES256", with(issuertest.Claims{"aud": []string{"other", "aimux"}}), nil), "jwt:alice@example.com admin"},
+		"several others":    {i.Sign(t, "ES256", with(issuertest.Claims{"aud": []string{"other", "aimux2"}}), nil), "unauthenticated"},
+		"not begun":         {i.Sign(t, "ES256", with(issuertest.Claims{"nbf": time.Now().Add(time.Hour).Unix()}), nil), "unauthenticated"},
+		"keys elsewhere":    {stranger.Sign(t, "ES256", with(nil), elsewhere), "unauthenticated"},
+		"a file for a key":  {i.Sign(t, "ES256", with(nil), issuertest.Claims{"kid": "../../../dev/null"}), "unauthenticated"},
 		"viewer":            {i.Sign(t, "ES256", i.Good("alice", "aimux", groups("staff", "viewer")), nil), "jwt:alice@example.com viewer"},
 		"the higher of two": {i.Sign(t, "ES256", i.Good("alice", "aimux", groups("operator", "viewer")), nil), "jwt:alice@example.com operator"},
 		"admin":             {i.Sign(t, "EdDSA", i.Good("alice", "aimux", groups("admin")), nil), "jwt:alice@example.com admin"},

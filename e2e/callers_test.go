@@ -100,6 +100,12 @@ func credentials(t *testing.T, house *House, home *issuertest.Issuer) []credenti
 		return home.Sign(t, algorithm, home.Good("ada", "aimux", more), head)
 	}
 	whole := sign("RS256", nil, nil)
+	elsewhere := claims{"jku": foreign.URL + "/keys", "x5u": foreign.URL + "/keys", "jwk": claims{"kty": "oct", "k": "AAAA"}, "kid": nil}
+	t.Cleanup(func() {
+		if n := foreign.Fetches.Load(); n != 0 {
+			t.Errorf("the URLs in tokens were asked for keys %d times", n)
+		}
+	})
 	parts := strings.Split(whole, ".")
 	const unknown = "not one of this gateway's"
 	return []credential{
@@ -122,14 +128,22 @@ func credentials(t *testing.T, house *House, home *issuertest.Issuer) []credenti
 		{"JWT, algorithm not taken", sign("RS256", nil, claims{"alg": "RS384"}), 401, "algorithm"},
 		{"JWT, none", sign("none", nil, nil), 401, "algorithm"},
 		{"JWT, HS256 with the public key", sign("HS256", nil, nil), 401, "algorithm"},
+		{"JWT, none in other letters", sign("none", nil, claims{"alg": "NonE"}), 401, "algorithm"},
+		{"JWT, for several", sign("RS256", claims{"aud": []string{"others", "aimux"}}, nil), 200, ""},
+		{"JWT, for several others", sign("RS256", claims{"aud": []string{"others", "aimux2"}}, nil), 401, "audience"},
 		{"JWT, for others", sign("RS256", claims{"aud": "others"}, nil), 401, "audience"},
 		{"JWT, of nobody trusted", foreign.Sign(t, "RS256", foreign.Good("ada", "aimux", nil), nil), 401, "issuer"},
 		{"JWT, by a foreign key", foreign.Sign(t, "RS256", home.Good("ada", "aimux", nil), nil), 401, "signature"},
+		{"JWT, with keys and URLs of its own", foreign.Sign(t, "RS256", home.Good("ada", "aimux", nil), elsewhere), 401, "signature"},
+		{"JWT, without end", sign("RS256", claims{"exp": nil}, nil), 401, "no exp"},
 		{"JWT, expired", sign("RS256", claims{"exp": time.Now().Add(-time.Hour).Unix()}, nil), 401, "expired at"},
 		{"JWT, not begun", sign("RS256", claims{"nbf": time.Now().Add(time.Hour).Unix()}, nil), 401, "not valid before"},
 		{"JWT, tampered with", parts[0] + "." + strings.Split(sign("RS256", claims{"sub": "eve"}, nil), ".")[1] + "." + parts[2], 401, "signature"},
 		{"JWT, without signature", parts[0] + "." + parts[1] + ".", 401, "signature"},
 		{"JWT, unknown key", sign("RS256", nil, claims{"kid": "made up"}), 401, "does not publish"},
+		{"JWT, a file for a key", sign("HS256", nil, claims{"kid": "../../../dev/null"}), 401, "algorithm"},
+		{"JWT, a query for a key", sign("ES256", nil, claims{"kid": "x' UNION SELECT 'secret"}), 401, "does not publish"},
+		{"JWT, another algorithm's key", sign("ES256", nil, claims{"kid": "RS256-1"}), 401, "does not publish"},
 		{"JWT, too long", sign("RS256", claims{"x": strings.Repeat("a", 9000)}, nil), 401, "longer than"},
 		{"JWT, encrypted", "eyJhbGciOiJSU0EtT0FFUCIsImVuYyI6IkEyNTZHQ00ifQ.a.b.c.d", 401, "encrypted"},
 	}

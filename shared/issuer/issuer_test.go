@@ -47,6 +47,8 @@ func TestTokens(t *testing.T) {
 	whole := home.Sign(t, "RS256", good(nil), nil)
 	head, body, _ := strings.Cut(whole, ".")
 	body, signature, _ := strings.Cut(body, ".")
+	zeros := home.Sign(t, "ES256", good(nil), nil)
+	zeros = zeros[:strings.LastIndexByte(zeros, '.')+1] + strings.Repeat("A", 86)
 	forged := strings.Split(home.Sign(t, "RS256", good(claims{"sub": "eve"}), nil), ".")[1]
 	for _, row := range []struct {
 		name, token string
@@ -64,6 +66,9 @@ func TestTokens(t *testing.T) {
 
 		{"none", home.Sign(t, "none", good(nil), nil), issuer.Algorithm, false},
 		{"none, with a signature", home.Sign(t, "RS256", good(nil), claims{"alg": "none"}), issuer.Algorithm, false},
+		{"none in other letters", home.Sign(t, "none", good(nil), claims{"alg": "nOnE"}), issuer.Algorithm, false},
+		{"none beside an algorithm", home.Sign(t, "none", good(nil), claims{"ALG": "ES256"}), issuer.Algorithm, false},
+		{"no algorithm", home.Sign(t, "RS256", good(nil), claims{"alg": nil}), issuer.Algorithm, false},
 		{"HS256 with the public key", home.Sign(t, "HS256", good(nil), nil), issuer.Algorithm, false},
 		{"HS256 with the published secret", home.Sign(t, "HS256", good(nil), claims{"kid": "HS256-1"}), issuer.Algorithm, false},
 		{"an algorithm not pinned", home.Sign(t, "RS256", good(nil), claims{"alg": "PS256"}), issuer.Algorithm, false},
@@ -72,18 +77,33 @@ func TestTokens(t *testing.T) {
 		{"foreign key", foreign.Sign(t, "RS256", good(nil), nil), issuer.Signature, false},
 		{"key of its own in its head", foreign.Sign(t, "RS256", good(nil), claims{"jwk": claims{"kty": "oct", "k": "AAAA"}, "kid": nil}), issuer.Signature, false},
 		{"key at a URL of its own", foreign.Sign(t, "RS256", good(nil), claims{"jku": foreign.URL + "/keys", "x5u": foreign.URL}), issuer.Signature, false},
+		{"key and its URLs of its own", foreign.Sign(t, "RS256", good(nil), claims{"jku": foreign.URL + "/keys", "x5u": foreign.URL + "/keys", "kid": nil}), issuer.Signature, false},
+		{"certificate of its own", foreign.Sign(t, "RS256", good(nil), claims{"x5c": []string{"MIIB"}, "kid": nil}), issuer.Signature, false},
 		{"unknown key id", home.Sign(t, "RS256", good(nil), claims{"kid": "../../etc"}), issuer.Signature, false},
+		{"key id of a file", home.Sign(t, "HS256", good(nil), claims{"kid": "../../../dev/null"}), issuer.Algorithm, false},
+		{"key id of a query", home.Sign(t, "RS256", good(nil), claims{"kid": "x' UNION SELECT 'secret"}), issuer.Signature, false},
+		{"key id of a published secret", home.Sign(t, "ES256", good(nil), claims{"kid": "HS256-1"}), issuer.Signature, false},
+		{"key id of another algorithm's key", home.Sign(t, "ES256", good(nil), claims{"kid": "RS256-1"}), issuer.Signature, false},
+		{"key id that is a number", home.Sign(t, "RS256", good(nil), claims{"kid": 1}), issuer.Malformed, false},
 		{"unknown critical extension", home.Sign(t, "RS256", good(nil), claims{"crit": []string{"x"}, "x": 1}), issuer.Signature, false},
 		{"body exchanged", head + "." + forged + "." + signature, issuer.Signature, false},
 		{"signature cut", whole[:len(whole)-4], issuer.Signature, false},
+		{"signature of zeros", zeros, issuer.Signature, false},
 		{"no signature", head + "." + body + ".", issuer.Signature, false},
 		{"wrong audience", home.Sign(t, "RS256", good(claims{"aud": "other"}), nil), issuer.Audience, false},
+		{"several audiences, none of them this", home.Sign(t, "RS256", good(claims{"aud": []string{"other", "aimux2", "AIMUX"}}), nil), issuer.Audience, false},
+		{"no audience in the list", home.Sign(t, "RS256", good(claims{"aud": []string{}}), nil), issuer.Audience, false},
+		{"audiences in one text", home.Sign(t, "RS256", good(claims{"aud": "other aimux"}), nil), issuer.Audience, false},
+		{"audience of another type", home.Sign(t, "RS256", good(claims{"aud": claims{"aimux": true}}), nil), issuer.Signature, false},
 		{"no audience", home.Sign(t, "RS256", good(claims{"aud": nil}), nil), issuer.Audience, false},
 		{"part of the audience", home.Sign(t, "RS256", good(claims{"aud": "aimux-staging"}), nil), issuer.Audience, false},
 		{"expired", home.Sign(t, "RS256", good(claims{"exp": ago(time.Minute)}), nil), issuer.Expired, false},
 		{"without end", home.Sign(t, "RS256", good(claims{"exp": nil}), nil), issuer.Expired, false},
 		{"end of another type", home.Sign(t, "RS256", good(claims{"exp": "never"}), nil), issuer.Signature, false},
 		{"not begun", home.Sign(t, "RS256", good(claims{"nbf": hence(time.Minute)}), nil), issuer.NotYet, false},
+		{"begin of another type", home.Sign(t, "RS256", good(claims{"nbf": "later"}), nil), issuer.Signature, false},
+		{"end beyond all time, begin too", home.Sign(t, "RS256", good(claims{"exp": 1e300, "nbf": 1e300}), nil), issuer.NotYet, false},
+		{"end before all time", home.Sign(t, "RS256", good(claims{"exp": -1e300}), nil), issuer.Expired, false},
 		{"nobody", home.Sign(t, "RS256", good(claims{"sub": nil}), nil), issuer.Malformed, false},
 		{"a logout", home.Sign(t, "RS256", good(nil), claims{"typ": "logout+jwt"}), issuer.Malformed, false},
 		{"too long", home.Sign(t, "RS256", good(claims{"x": strings.Repeat("a", issuer.TokenBytesMax)}), nil), issuer.Malformed, false},
@@ -105,6 +125,9 @@ func TestTokens(t *testing.T) {
 				}
 			}
 		})
+	}
+	if n := foreign.Fetches.Load(); n != 0 {
+		t.Errorf("the URLs in tokens were asked for keys %d times", n)
 	}
 }
 
