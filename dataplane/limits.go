@@ -180,10 +180,6 @@ func (n *node) queueReadings() {
 		give(float64(n.limits.QueueState().Waiting))
 	}})
 	n.metrics.Read(telemetry.Reading{
-		Name: "aimux_queue_wait_seconds_total", Help: "Time that requests have waited for room, all together.", Counter: true,
-		Read: func(give func(float64, ...string)) { give(n.limits.QueueState().Waited.Seconds()) },
-	})
-	n.metrics.Read(telemetry.Reading{
 		Name: "aimux_queue_requests_total", Help: "Requests that waited for room, by how that ended.", Counter: true, Labels: []string{"result"},
 		Read: func(give func(float64, ...string)) {
 			s := n.limits.QueueState()
