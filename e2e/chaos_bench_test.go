@@ -235,14 +235,20 @@ func (s natsServers) leader(b *testing.B) int {
 	return found
 }
 
-// BenchmarkBlackHoles measures a request at a node whose NATS and Redis hang and whose trace collector never answers, beside the same
+// BenchmarkBlackHoles measures a request at a node of which Redis hangs, or NATS and Redis hang and the trace collector never answers, beside the same
 // request at a node without such trouble, in turns (I19). Each iteration is a round of requests at both, one here, one there; the figures are the
 // medians, over the rounds, of the difference between both nodes' quantiles.
 func BenchmarkBlackHoles(b *testing.B) {
+	b.Run("redis", func(b *testing.B) { blackHoles(b, "redis") })
+	b.Run("all", func(b *testing.B) { blackHoles(b, "nats", "redis", "collector") })
+}
+
+func blackHoles(b *testing.B, gone ...string) {
 	const round = 500
-	hole := blackHole(b)
 	well := openRouted(b, Forms[1], map[string]any{}, fourProviders())
-	b.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://"+hole)
+	if slices.Contains(gone, "collector") {
+		b.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://"+blackHole(b))
+	}
 	ill := openRouted(b, Forms[1], map[string]any{}, fourProviders())
 	houses := []*House{well, ill}
 	for _, house := range houses {
@@ -250,7 +256,8 @@ func BenchmarkBlackHoles(b *testing.B) {
 			post(b, house.Data[0]+"/v1/messages", hello)
 		}
 	}
-	for _, name := range []string{"nats", "redis"} {
+	servers := slices.DeleteFunc(slices.Clone(gone), func(name string) bool { return name == "collector" })
+	for _, name := range servers {
 		ill.Cluster(b, "stop", name, "STOP")
 	}
 	time.Sleep(time.Second)
@@ -271,7 +278,7 @@ func BenchmarkBlackHoles(b *testing.B) {
 			asWell[name], added[name] = append(asWell[name], at[0]), append(added[name], at[1]-at[0])
 		}
 	}
-	for _, name := range []string{"nats", "redis"} {
+	for _, name := range servers {
 		ill.Cluster(b, "stop", name, "CONT")
 	}
 	for name := range quantiles {
