@@ -190,7 +190,7 @@ func TestTraceOfAFailover(t *testing.T) {
 			"http.request.method": "POST", "http.route": "/v1/messages", "http.response.status_code": int64(200),
 			"aimux.request_id": response.Header.Get("Request-Id"), "aimux.class": "standard", "aimux.reason": "failover", "aimux.attempts": int64(2), "aimux.protocol": "anthropic",
 			"aimux.provider": "steady", "aimux.strategy": any(nil), "aimux.table_revision": any(nil), "aimux.node": any(nil), "aimux.region": "local",
-			"aimux.cost_usd": any(nil), "aimux.queue_ms": any(nil), "aimux.candidates": []string{"sick/text", "steady/text"}, "aimux.dropped": any(nil),
+			"aimux.cost_usd": any(nil), "aimux.queue_ms": any(nil), "aimux.lease": "none", "aimux.candidates": []string{"sick/text", "steady/text"}, "aimux.dropped": any(nil),
 		})
 		port := func(id string) int64 {
 			_, text, _ := net.SplitHostPort(house.Upstream[id].Web.Listener.Addr().String())
@@ -205,6 +205,7 @@ func TestTraceOfAFailover(t *testing.T) {
 		checkSpan(t, second, "chat text", "client", request.SpanID, "unset", map[string]any{
 			"gen_ai.provider.name": "steady", "gen_ai.response.model": "text", "gen_ai.usage.output_tokens": any(nil), "gen_ai.response.finish_reasons": any(nil),
 			"server.port": port("steady"), "http.response.status_code": int64(200), "aimux.attempt": int64(2), "aimux.cost_usd": any(nil),
+			"gen_ai.response.id": any(nil), "aimux.lease": "none",
 		})
 		if e, failed := second.Attributes["error.type"]; failed {
 			t.Errorf("the attempt that succeeded has the error %v", e)

@@ -27,6 +27,8 @@ type Call struct {
 	// Behind is the answer that broke off behind text that the client has: this one goes on with it, and the two are one answer to the client. nil
 	// for a request as it came. Its Onward has said that this is possible.
 	Behind Reply
+	// Named asks for Progress's ID and Model.
+	Named bool
 	// StripThinking drops every thinking block of the history: the second try after fault.Unsignable.
 	StripThinking bool
 	// RequestID names the request; message ids are derived from it.
@@ -90,6 +92,8 @@ type Progress struct {
 	Tokens int
 	// PlainText: nothing but text has been sent, so a continuation elsewhere is possible.
 	PlainText bool
+	// ID and Model are the provider's own names for the answer and for who gave it; empty unless the Call asked for them.
+	ID, Model string
 	// StopReason as the provider gave it.
 	StopReason string
 	// Warnings so far: of the request, and of the answer as it comes. WarningsDropped counts those that did not fit.

@@ -24,6 +24,7 @@ type machine struct {
 	requestID      string
 	promptTokens   int // as analysis estimates them
 	pass, toStream bool
+	named          bool
 	dropUsage      bool
 
 	decoder  Decoder
@@ -181,7 +182,11 @@ func (m *machine) watch(e *Event) {
 		p.Started = true
 	}
 	switch e.Kind {
-	case Started, UsageNow, Failed:
+	case Started:
+		if m.named {
+			p.ID, p.Model = e.ID.Plain(), e.Name.Plain()
+		}
+	case UsageNow, Failed:
 	case ThoughtStart, BlockEnd:
 		p.Opened = true
 	default:

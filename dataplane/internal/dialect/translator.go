@@ -81,7 +81,7 @@ func (t *Translator) Prepare(dst []byte, c *Call) ([]byte, Reply, *Rejection) {
 	if client == nil || server == nil {
 		return dst, nil, &Rejection{Reason: "this node does not speak the protocol of provider " + c.Target.Provider, Elsewhere: true}
 	}
-	m := &machine{t: t, client: client, server: server, sheet: c.Target.Sheet, toStream: c.streams()}
+	m := &machine{t: t, client: client, server: server, sheet: c.Target.Sheet, toStream: c.streams(), named: c.Named}
 	m.who = family(&c.Target)
 	m.provider = c.Target.Provider
 	m.requestID = c.RequestID

@@ -69,6 +69,8 @@ type gate struct {
 	perMinute [unitKinds]int64
 	budgets   [periods]*budgetMeter
 	counts    *counts
+	// open: without the source nothing is limited here.
+	open bool
 }
 
 // counts are what every request changes of a gate. They fill one line of a processor's cache, so that processors wait for each other once
@@ -160,6 +162,7 @@ func (b builder) gate(name string, whole route.Limits, partPPM uint32, old *gate
 	if old != nil {
 		*g = *old
 	}
+	g.open = limits.Mode == route.Open
 	if g.counts == nil {
 		g.counts = new(counts)
 	}
@@ -245,6 +248,14 @@ func (g *gate) take(now int64, a *amounts) (ok, low bool) {
 		}
 	}
 	return true, low
+}
+
+// leased reports that all it gives out at that moment is the source's; up says that the source answers.
+func (g *gate) leased(now int64, up bool) bool {
+	if g.slots != nil && !g.slots.leased(now) {
+		return false
+	}
+	return up || g.units == [unitKinds]*unitMeter{} && g.budgets == [periods]*budgetMeter{}
 }
 
 // give returns a slot, and what was not used after all.

@@ -327,6 +327,26 @@ func (p *Permit) Settle(used outcome.Usage, costNano uint64) {
 	p.free()
 }
 
+// Grounds are what there was room by, in a word, of several limits the one that is known least of: none (nothing is limited), lease (what the source gave this node),
+// share (the node's fair share, as no source answers), open (limits that do not hold without the source). Not after Settle.
+func (p *Permit) Grounds() string {
+	if p == nil || p.n == 0 {
+		return "none"
+	}
+	now, up := int64(time.Since(p.l.born)), p.l.sourced.up.Load()
+	word := "lease"
+	for _, g := range p.gates[:p.n] {
+		switch {
+		case g.leased(now, up):
+		case g.open:
+			return "open"
+		default:
+			word = "share"
+		}
+	}
+	return word
+}
+
 // paid lets the price of a token follow what is paid; of two at once one may be lost.
 func (l *Limiter) paid(perToken int64) {
 	switch was := l.price.Load(); {

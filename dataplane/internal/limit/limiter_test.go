@@ -214,9 +214,10 @@ func TestALeavingNodesSlotsReturnAtOnce(t *testing.T) {
 
 func TestWithoutTheSource(t *testing.T) {
 	for _, test := range []struct {
-		mode  route.LimitMode
-		slots int
-	}{{route.Bounded, 5}, {route.Strict, 0}, {route.Open, 20}} {
+		mode    route.LimitMode
+		slots   int
+		grounds string
+	}{{route.Bounded, 5, "share"}, {route.Strict, 0, ""}, {route.Open, 20, "open"}} {
 		for _, hanging := range []bool{false, true} {
 			t.Run(fmt.Sprint("mode ", test.mode, ", hanging ", hanging), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
@@ -236,6 +237,8 @@ func TestWithoutTheSource(t *testing.T) {
 					settle(more, 0)
 					if got := n.enter(20, 1); len(got) != len(more) {
 						t.Errorf("%d with the lease still running, of %d", len(got), len(more))
+					} else if word := got[0].Grounds(); word != "lease" {
+						t.Errorf("let in by %q with the lease still running", word)
 					} else {
 						settle(got, 0)
 					}
@@ -243,6 +246,11 @@ func TestWithoutTheSource(t *testing.T) {
 					if got := n.enter(30, 1); len(got) != test.slots {
 						t.Errorf("%d without a lease, want %d", len(got), test.slots)
 					} else {
+						for _, p := range got {
+							if word := p.Grounds(); word != test.grounds {
+								t.Errorf("let in by %q without a lease, want %q", word, test.grounds)
+							}
+						}
 						settle(got, 0)
 					}
 					s.failing.Store(false)

@@ -101,6 +101,12 @@ func (m *slotMeter) may(now int64) int64 {
 	return m.allowance.Load()
 }
 
+// leased reports that what may says is the source's word.
+func (m *slotMeter) leased(now int64) bool {
+	ends := m.ends.Load()
+	return now < ends && ends != math.MaxInt64
+}
+
 // take takes a slot. low says that a renewal should not wait for its time.
 func (m *slotMeter) take(now int64) (ok, low bool) {
 	n, allowance := m.inUse.Add(1), m.may(now)

@@ -38,7 +38,7 @@ func (t *try) end(f *fault.Fault) {
 	if f.Kind.Hard() || f.Kind == fault.Unauthorized || o.Probe {
 		x.h.deps.Urgent()
 	}
-	t.endSpan(now, progress.StopReason)
+	t.endSpan(now, &progress)
 	t.place.metrics.attempt(o, t.span.Example())
 	t.body.release()
 }

@@ -224,9 +224,15 @@ func (x *exchange) admit() *fault.Fault {
 		x.permit, f = x.h.deps.Limits.Admit(x.caller, &x.found.Ask)
 		return f
 	}
-	if f := take(); f != nil {
-		return x.await("caller/"+x.caller.Name, f, take)
+	f := take()
+	if f != nil {
+		f = x.await("caller/"+x.caller.Name, f, take)
 	}
+	if f != nil {
+		x.span.Text("aimux.lease", "refused")
+		return f
+	}
+	spanLease(x.span, x.permit)
 	return nil
 }
 

@@ -49,6 +49,9 @@ type Wish struct {
 type Permit interface {
 	// Settle gives the slot back and pays for what was really used, and what it cost in billionths of a dollar.
 	Settle(used outcome.Usage, costNano uint64)
+	// Grounds are what there was room by, in a word: none (nothing is limited), lease (what the store gave this node), share (the node's fair share, as
+	// no store answers), open (limits that do not hold without the store). To be asked before it is settled.
+	Grounds() string
 }
 
 // unlimited has room for everybody.
@@ -62,3 +65,4 @@ func (unlimited) Rates(auth.Caller) Rates         { return Rates{} }
 func (unlimited) Wait(context.Context, Wish) bool { return false }
 func (unlimited) Busy(*route.Target) bool         { return false }
 func (unlimited) Settle(outcome.Usage, uint64)    {}
+func (unlimited) Grounds() string                 { return "none" }

@@ -39,6 +39,7 @@ func (l *fullness) Wait(ctx context.Context, w Wish) bool {
 	return w.Try()
 }
 func (l *fullness) Rates(auth.Caller) Rates             { return l.rates }
+func (l *fullness) Grounds() string                     { return "share" }
 func (l *fullness) Settle(used outcome.Usage, _ uint64) { l.settled <- used }
 
 func limited(kind fault.Kind, wait time.Duration, message string) *fault.Fault {

@@ -11,12 +11,16 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	tracev1 "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
 
 	tablev1 "github.com/aimux/aimux/proto/gen/aimux/table/v1"
+
+	"github.com/aimux/aimux/shared/fault"
+	"github.com/aimux/aimux/shared/outcome"
 )
 
 // collector takes spans as a real one does.
@@ -84,7 +88,7 @@ func TestTrace(t *testing.T) {
 		{id: "blind", protocol: "openai"},
 	}, func(c *tablev1.Config, _ *Config) { c.Providers[2].Enabled = false })
 	const parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-	a := r.ask("anthropic", false, "Traceparent", parent, "Tracestate", "vendor=1")
+	a := r.post("/v1/messages", fmt.Sprintf(anthropicAsk, `,"temperature":0.25,"top_p":0.5,"top_k":7,"stop_sequences":["END","\u0041"]`), "Traceparent", parent, "Tracestate", "vendor=1")
 	if a.status != 200 {
 		t.Fatalf("%d %s", a.status, a.body)
 	}
@@ -116,6 +120,7 @@ func TestTrace(t *testing.T) {
 			"gen_ai.usage.input_tokens": "7 false", "gen_ai.usage.output_tokens": "2 false", "gen_ai.usage.cache_read.input_tokens": "4 false",
 			"http.route": "/v1/messages", "http.response.status_code": "200 false", "aimux.class": "standard", "aimux.reason": "failover", "aimux.attempts": "2 false",
 			"aimux.candidates": "sick/m-sick|well/m-well", "aimux.dropped": "blind/m-blind: ", "aimux.node": "node-1", "aimux.table_revision": "7 false", "aimux.request_id": rec.RequestID,
+			"gen_ai.request.temperature": "0.25", "gen_ai.request.top_p": "0.5", "gen_ai.request.top_k": "7", "gen_ai.request.stop_sequences": "END|A", "aimux.lease": "none",
 		}},
 		{first, "chat m-sick", map[string]string{
 			"gen_ai.provider.name": "sick", "error.type": rec.Attempts[0].Fault.Kind.String(), "http.response.status_code": "500 false", "aimux.attempt": "1 false", "aimux.state": "HEALTHY",
@@ -123,7 +128,7 @@ func TestTrace(t *testing.T) {
 		}},
 		{second, "chat m-well", map[string]string{
 			"gen_ai.provider.name": "well", "gen_ai.request.model": "m-well", "gen_ai.usage.output_tokens": "2 false", "aimux.attempt": "2 false", "aimux.credential": "fp-well-0",
-			"gen_ai.response.finish_reasons": "", "aimux.cost_usd": "",
+			"gen_ai.response.finish_reasons": "", "aimux.cost_usd": "", "gen_ai.response.id": "chatcmpl-1", "gen_ai.response.model": "m", "aimux.lease": "none",
 		}},
 	} {
 		have := attributes(row.span)
@@ -137,6 +142,42 @@ func TestTrace(t *testing.T) {
 		}
 		if text := row.span.String(); strings.Contains(text, "canary") || strings.Contains(text, "Hello") {
 			t.Errorf("a secret or a prompt is in %s", text)
+		}
+	}
+}
+
+// What a client of OpenAI's format sets is in its request's span, and by what it was let in within its limits.
+func TestTraceOfSettings(t *testing.T) {
+	for _, row := range []struct {
+		refused *fault.Fault
+		lease   string
+	}{{nil, "share"}, {limited(fault.RateLimited, time.Hour, "no"), "refused"}} {
+		c := &collector{}
+		server := httptest.NewServer(c)
+		defer server.Close()
+		t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", server.URL)
+		r := newRig(t, []backend{{id: "a", protocol: "openai"}})
+		r.handler.deps.Limits = &fullness{caller: row.refused, settled: make(chan outcome.Usage, 8)}
+		r.post("/v1/chat/completions", fmt.Sprintf(openAIAsk, `,"seed":-5,"n":2,"frequency_penalty":1.5,"presence_penalty":-1.5,"stop":"END","top_p":null`))
+		r.last(1)
+		r.tracer.Close(t.Context())
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		request := slices.IndexFunc(c.spans, func(s *tracev1.Span) bool { return s.GetKind() == tracev1.Span_SPAN_KIND_SERVER })
+		if request < 0 {
+			t.Fatalf("%d spans, none of the request", len(c.spans))
+		}
+		have := attributes(c.spans[request])
+		for key, want := range map[string]string{
+			"gen_ai.request.seed": "-5 false", "gen_ai.request.choice.count": "2 false", "gen_ai.request.frequency_penalty": "1.5",
+			"gen_ai.request.presence_penalty": "-1.5", "gen_ai.request.stop_sequences": "END", "aimux.lease": row.lease,
+		} {
+			if have[key] != want {
+				t.Errorf("%s is %q, want %q", key, have[key], want)
+			}
+		}
+		if got, there := have["gen_ai.request.top_p"]; there {
+			t.Errorf("top_p is %q, which nobody set", got)
 		}
 	}
 }

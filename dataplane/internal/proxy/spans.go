@@ -1,9 +1,11 @@
 package proxy
 
 import (
+	"cmp"
 	"strconv"
 	"time"
 
+	"github.com/aimux/aimux/dataplane/internal/dialect"
 	"github.com/aimux/aimux/shared/fault"
 	"github.com/aimux/aimux/shared/outcome"
 	"github.com/aimux/aimux/shared/route"
@@ -13,8 +15,11 @@ import (
 // One span per request, and one per attempt, hedge and probe, by the conventions for generative AI where they have a name for what is said, else
 // under aimux. No word of a prompt or of an answer is in them, but where the operator asks for it (content.go).
 
-// spanListMax bounds the lists in a span.
-const spanListMax = 32
+// spanListMax bounds the lists in a span, nameMax the bytes of what others name.
+const (
+	spanListMax = 32
+	nameMax     = 128
+)
 
 // spanChoice notes who may serve the request, in order, and why nobody else may.
 func (x *exchange) spanChoice(ask *route.Ask) {
@@ -96,6 +101,7 @@ func (x *exchange) spanAsk(rec *outcome.Record) {
 	if n := x.found.Ask.MaxTokens; n > 0 {
 		s.Number("gen_ai.request.max_tokens", int64(n))
 	}
+	x.spanSettings()
 	if x.found.Ask.Needs.Has(route.JSONSchema) {
 		s.Text("gen_ai.output.type", "json")
 	}
@@ -104,6 +110,49 @@ func (x *exchange) spanAsk(rec *outcome.Record) {
 	}
 	if rec.Stream && rec.FirstByte > 0 {
 		s.Real("gen_ai.response.time_to_first_chunk", rec.FirstByte.Seconds())
+	}
+}
+
+// spanSettings notes how the client wants the answer to be made, where it says so.
+func (x *exchange) spanSettings() {
+	for _, m := range x.found.Members.All() {
+		v := dialect.Value(x.body[m.Value.Start:m.Value.End])
+		switch key := string(x.body[m.Key.Start+1 : m.Key.End-1]); key {
+		case "temperature", "top_p", "top_k", "frequency_penalty", "presence_penalty":
+			if f, ok := v.Float(); ok {
+				x.span.Real("gen_ai.request."+key, f)
+			}
+		case "seed":
+			if n, ok := v.Int(); ok {
+				x.span.Number("gen_ai.request.seed", int64(n))
+			}
+		case "n":
+			if n, ok := v.Int(); ok {
+				x.span.Number("gen_ai.request.choice.count", int64(n))
+			}
+		case "stop", "stop_sequences":
+			x.span.Texts("gen_ai.request.stop_sequences", stops(v))
+		}
+	}
+}
+
+// stops are the sequences that end an answer: one, or a list.
+func stops(v dialect.Value) (all []string) {
+	if v.String() {
+		return []string{clip(v.Plain(), nameMax)}
+	}
+	for _, one := range v.Items() {
+		if len(all) < spanListMax && one.String() {
+			all = append(all, clip(one.Plain(), nameMax))
+		}
+	}
+	return all
+}
+
+// spanLease notes by what there was room within the limits.
+func spanLease(s telemetry.Span, p Permit) {
+	if s.On() {
+		s.Text("aimux.lease", p.Grounds())
 	}
 }
 
@@ -123,7 +172,7 @@ func (x *exchange) spanEnd(rec *outcome.Record) {
 }
 
 // endSpan tells how an attempt went.
-func (t *try) endSpan(now time.Time, stop string) {
+func (t *try) endSpan(now time.Time, said *dialect.Progress) {
 	s := t.span
 	if !s.On() {
 		return
@@ -136,11 +185,14 @@ func (t *try) endSpan(now time.Time, stop string) {
 		s.Number("gen_ai.request.max_tokens", int64(n))
 	}
 	if t.opened {
-		s.Text("gen_ai.response.model", t.place.target.Model)
+		s.Text("gen_ai.response.model", clip(cmp.Or(said.Model, t.place.target.Model), nameMax))
 		spanUsage(s, &o.Usage)
 	}
-	if stop != "" {
-		s.Texts("gen_ai.response.finish_reasons", []string{stop})
+	if said.ID != "" {
+		s.Text("gen_ai.response.id", clip(said.ID, nameMax))
+	}
+	if said.StopReason != "" {
+		s.Texts("gen_ai.response.finish_reasons", []string{said.StopReason})
 	}
 	s.Flag("aimux.hedge", t.hedge)
 	s.Flag("aimux.continuation", t.behind != nil)

@@ -91,7 +91,7 @@ func (t *try) prepare() *fault.Fault {
 	call := dialect.Call{
 		Client: x.at.protocol, Body: x.body, Found: &x.found, Target: t.place.dialect, StripThinking: t.strip,
 		StreamUpstream: !x.found.Stream && t.place.aggregate && x.found.Ask.MaxTokens >= x.h.config.AggregateFrom,
-		RequestID:      x.id, Now: x.began, Keep: x.mayGoOnward(),
+		RequestID:      x.id, Now: x.began, Keep: x.mayGoOnward(), Named: x.span.On(),
 	}
 	if t.behind != nil {
 		call.Behind = t.behind.reply
@@ -122,6 +122,7 @@ func (x *exchange) start(t *try) {
 	defer x.mu.Unlock()
 	x.tries = append(x.tries, t)
 	t.span.Number("aimux.attempt", int64(len(x.tries)))
+	spanLease(t.span, t.permit)
 	x.racing = append(x.racing, t)
 	x.watch(t)
 	if t.hedge && (x.winner != nil || x.over) {
