@@ -31,6 +31,7 @@ type fortress struct {
 	ours       *certstest.Authority
 	client     certs.Files // of whoever asks from outside
 	upstream   *httptest.Server
+	nats       *exec.Cmd
 	nodes      []string
 	admin      string
 	firstToken string
@@ -39,7 +40,7 @@ type fortress struct {
 func (f *fortress) at(offset int) string { return fmt.Sprintf("127.0.0.1:%d", f.port+offset) }
 
 // launch runs a process until the test ends; its output is in NAME.log.
-func (f *fortress) launch(t *testing.T, name, program string, args ...string) {
+func (f *fortress) launch(t *testing.T, name, program string, args ...string) *exec.Cmd {
 	t.Helper()
 	log, err := os.Create(filepath.Join(f.dir, name+".log"))
 	if err != nil {
@@ -60,6 +61,7 @@ func (f *fortress) launch(t *testing.T, name, program string, args ...string) {
 			t.Logf("%s: …%s", name, text[max(0, len(text)-1500):])
 		}
 	})
+	return command
 }
 
 // tlsFlags are the flags of a party's connections.
@@ -124,7 +126,7 @@ func buildFortress(t *testing.T) *fortress {
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	f.launch(t, "nats", filepath.Join(root(t), ".tmp", "bin", "nats-server"), "-c", filepath.Join(dir, "nats.conf"))
+	f.nats = f.launch(t, "nats", filepath.Join(root(t), ".tmp", "bin", "nats-server"), "-c", filepath.Join(dir, "nats.conf"))
 	f.launch(t, "redis", "redis-server", "--port", "0", "--tls-port", fmt.Sprint(f.port+1), "--bind", "127.0.0.1", "--save", "", "--dir", dir,
 		"--tls-cert-file", server.Cert, "--tls-key-file", server.Key, "--tls-ca-cert-file", server.CA, "--tls-auth-clients", "yes")
 	first := compatible("anthropic")

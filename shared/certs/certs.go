@@ -37,8 +37,10 @@ type Keeper struct {
 	mu     sync.Mutex // protects below
 	looked time.Time
 	stamp  string // the files' sizes and times as they were last read, well or not
-	cert   *tls.Certificate
-	pool   *x509.CertPool
+	// trouble is why they could not be used then; empty when they could. They are tried until they can: leave to read one changes no stamp.
+	trouble string
+	cert    *tls.Certificate
+	pool    *x509.CertPool
 }
 
 // Open reads the files. The error names the file that cannot be used.
@@ -96,16 +98,19 @@ func (k *Keeper) current() (*tls.Certificate, *x509.CertPool) {
 	}
 	k.looked = now
 	stamp := stampOf(k.files)
-	if stamp == k.stamp {
+	if stamp == k.stamp && k.trouble == "" {
 		return k.cert, k.pool
 	}
 	k.stamp = stamp
 	cert, pool, err := read(k.files)
 	if err != nil {
-		k.log.Error("certificates were changed and cannot be used; the last good ones stay", "error", err)
+		if err.Error() != k.trouble {
+			k.log.Error("certificates were changed and cannot be used; the last good ones stay", "error", err)
+		}
+		k.trouble = err.Error()
 		return k.cert, k.pool
 	}
-	k.cert, k.pool = cert, pool
+	k.cert, k.pool, k.trouble = cert, pool, ""
 	k.log.Info("certificates were changed and are in use", "certificate", k.files.Cert, "authorities", k.files.CA)
 	return k.cert, k.pool
 }

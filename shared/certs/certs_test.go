@@ -2,6 +2,7 @@ package certs_test
 
 import (
 	"crypto/tls"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -137,6 +138,48 @@ func TestFilesThatChangeAreTaken(t *testing.T) {
 	if _, err := greet(before); err != nil {
 		t.Errorf("the connection from before was cut: %v", err)
 	}
+}
+
+// TestFilesThatBecomeUsableAreTaken has a key become usable without a sign of it in its size and time, as when leave to read it comes late.
+func TestFilesThatBecomeUsableAreTaken(t *testing.T) {
+	authority := certstest.New(t, t.TempDir(), "ours")
+	files := authority.Issue(t, "server")
+	server, client := open(t, files), open(t, authority.Issue(t, "client"))
+	address := echo(t, server)
+	next := authority.Issue(t, "renewed")
+	cert, key := contents(t, next.Cert), contents(t, next.Key)
+	at := time.Now().Add(-time.Minute)
+	put := func(key []byte) {
+		t.Helper()
+		for name, text := range map[string][]byte{files.Cert: cert, files.Key: key} {
+			if err := errors.Join(os.WriteFile(name, text, 0o600), os.Chtimes(name, at, at)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(1100 * time.Millisecond) // files are looked at once a second
+	}
+	for _, step := range []struct {
+		key []byte
+		who string
+	}{{make([]byte, len(key)), "server"}, {key, "renewed"}} {
+		put(step.key)
+		conn, err := dial(t, address, client)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if who, err := greet(conn); err != nil || who != step.who {
+			t.Errorf("%s, %v; want %s", who, err, step.who)
+		}
+	}
+}
+
+func contents(t *testing.T, name string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
 }
 
 func TestWhatCannotBeUsedIsNamed(t *testing.T) {

@@ -30,6 +30,13 @@ const lifetime = time.Hour
 // New makes an authority whose certificate is dir/NAME.pem.
 func New(t testing.TB, dir, name string) *Authority {
 	t.Helper()
+	a := authority(t, dir, name)
+	a.Believe(t, a)
+	return a
+}
+
+func authority(t testing.TB, dir, name string) *Authority {
+	t.Helper()
 	key := newKey(t)
 	template := &x509.Certificate{
 		SerialNumber: serial(t), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-lifetime), NotAfter: time.Now().Add(lifetime),
@@ -39,9 +46,24 @@ func New(t testing.TB, dir, name string) *Authority {
 	must(t, err)
 	cert, err := x509.ParseCertificate(raw)
 	must(t, err)
-	a := &Authority{dir: dir, cert: cert, key: key}
-	write(t, a.CA(), "CERTIFICATE", raw)
-	return a
+	return &Authority{dir: dir, cert: cert, key: key}
+}
+
+// Succeed makes another authority of the same name, whose certificates go where this one's are. The file of this one's own certificate stays
+// as it is: see Believe.
+func (a *Authority) Succeed(t testing.TB) *Authority {
+	t.Helper()
+	return authority(t, a.dir, a.cert.Subject.CommonName)
+}
+
+// Believe makes the file of the authority's own certificate hold those of all of these instead.
+func (a *Authority) Believe(t testing.TB, all ...*Authority) {
+	t.Helper()
+	var text []byte
+	for _, one := range all {
+		text = append(text, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: one.cert.Raw})...)
+	}
+	must(t, os.WriteFile(a.CA(), text, 0o600))
 }
 
 // CA is the file of the authority's own certificate.
