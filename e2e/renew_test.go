@@ -150,6 +150,27 @@ func askOnce(ctx context.Context, client *http.Client, node string) error {
 	return err
 }
 
+// reload has the servers that are not aimux's read their files, as their manuals say, and Redis send everybody away, who then comes back.
+func (f *fortress) reload(t *testing.T, redis net.Conn) {
+	t.Helper()
+	if err := f.nats.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	server := filepath.Join(f.dir, "server")
+	for _, command := range []string{
+		fmt.Sprintf("CONFIG SET tls-cert-file %s.crt tls-key-file %s.key tls-ca-cert-file %s", server, server, f.client.CA), "CLIENT KILL TYPE normal",
+	} {
+		_ = redis.SetDeadline(time.Now().Add(20 * time.Second))
+		if _, err := io.WriteString(redis, command+"\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		answer := make([]byte, 256)
+		if n, err := redis.Read(answer); err != nil || answer[0] == '-' {
+			t.Fatalf("%s: %s %v", command, answer[:n], err)
+		}
+	}
+}
+
 // TestCertificatesAreRenewedInService replaces every certificate of a cluster, and then the authority itself, under a trickle of requests.
 func TestCertificatesAreRenewedInService(t *testing.T) {
 	f := buildFortress(t)
@@ -173,32 +194,12 @@ func TestCertificatesAreRenewedInService(t *testing.T) {
 	}
 	served, wrong := f.trickle(t, keeper)
 
-	// reload has the servers that are not aimux's read their files, as their manuals say, and Redis send everybody away, who then comes back.
-	reload := func() {
-		t.Helper()
-		if err := f.nats.Process.Signal(syscall.SIGHUP); err != nil {
-			t.Fatal(err)
-		}
-		server := filepath.Join(f.dir, "server")
-		for _, command := range []string{
-			fmt.Sprintf("CONFIG SET tls-cert-file %s.crt tls-key-file %s.key tls-ca-cert-file %s", server, server, f.client.CA), "CLIENT KILL TYPE normal",
-		} {
-			_ = redis.SetDeadline(time.Now().Add(20 * time.Second))
-			if _, err := io.WriteString(redis, command+"\r\n"); err != nil {
-				t.Fatal(err)
-			}
-			answer := make([]byte, 256)
-			if n, err := redis.Read(answer); err != nil || answer[0] == '-' {
-				t.Fatalf("%s: %s %v", command, answer[:n], err)
-			}
-		}
-	}
 	renew := func(authority *certstest.Authority) {
 		t.Helper()
 		for _, party := range []string{"server", "cp-1", "node-1", "node-2", "operator", "caller"} {
 			authority.Issue(t, party)
 		}
-		reload()
+		f.reload(t, redis)
 		f.shows(t)
 	}
 	before := served.Load()
@@ -229,7 +230,7 @@ func TestCertificatesAreRenewedInService(t *testing.T) {
 	next := f.ours.Succeed(t)
 	newcomer, leaver := next.Issue(t, "newcomer"), f.ours.Issue(t, "leaver")
 	f.ours.Believe(t, f.ours, next)
-	reload()
+	f.reload(t, redis)
 	f.lets(t, newcomer, true)
 	eventually(t, "the caller believes both", func() error {
 		roots, err := keeper.Roots()
@@ -247,7 +248,7 @@ func TestCertificatesAreRenewedInService(t *testing.T) {
 	f.lets(t, leaver, true)
 	well("certificates of the new authority")
 	f.ours.Believe(t, next)
-	reload()
+	f.reload(t, redis)
 	f.lets(t, leaver, false)
 	f.lets(t, newcomer, true)
 	well("the new authority alone")
