@@ -79,19 +79,32 @@ func (h *herald) look(now time.Time, view *admin.View) []notify.Event {
 	}
 	if !h.leading {
 		h.leading, h.told, h.alarms = true, map[string]time.Time{}, map[alarmKey]*alarm{}
-		for _, t := range view.Health.GetTransitions() {
+		for _, t := range lately(now, view) {
 			if at := time.UnixMilli(t.GetAtUnixMs()); now.Sub(at) > heraldBack {
 				h.told[transitionID(h.cluster, t)] = at
 			}
 		}
 	}
-	return append(h.transitions(view), h.alerts(now, view)...)
+	return append(h.transitions(now, view), h.alerts(now, view)...)
+}
+
+// heraldAge is how old a transition may be to be news; looks are 200 ms apart.
+const heraldAge = 10 * time.Second
+
+// lately are the transitions that may be news; health itself has only the last few.
+func lately(now time.Time, view *admin.View) []*tablev1.Transition {
+	first := len(view.Transitions)
+	for first > 0 && now.Sub(time.UnixMilli(view.Transitions[first-1].GetAtUnixMs())) < heraldAge {
+		first--
+	}
+	return view.Transitions[first:]
 }
 
 // transitions are those that have not been told.
-func (h *herald) transitions(view *admin.View) (events []notify.Event) {
-	shown := make(map[string]time.Time, len(view.Health.GetTransitions()))
-	for _, t := range view.Health.GetTransitions() {
+func (h *herald) transitions(now time.Time, view *admin.View) (events []notify.Event) {
+	recent := lately(now, view)
+	shown := make(map[string]time.Time, len(recent))
+	for _, t := range recent {
 		id, at := transitionID(h.cluster, t), time.UnixMilli(t.GetAtUnixMs())
 		shown[id] = at
 		if _, known := h.told[id]; known {
@@ -110,7 +123,7 @@ func (h *herald) transitions(view *admin.View) (events []notify.Event) {
 			},
 		})
 	}
-	h.told = shown // what the board no longer shows cannot come again
+	h.told = shown // what is older cannot come again
 	return events
 }
 

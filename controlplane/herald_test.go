@@ -1,6 +1,7 @@
 package controlplane
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -16,7 +17,7 @@ func sight(weight uint32, behind uint64, spentNano int64, transitions ...*tablev
 	return &admin.View{
 		Revision: 7, Leading: true, Document: &adminv1.Document{Catalog: &adminv1.Catalog{}},
 		Config: &tablev1.Config{Providers: []*tablev1.Provider{{Id: "zai", Enabled: true}}},
-		Health: &tablev1.Health{Targets: []*tablev1.TargetHealth{{Provider: "zai", WeightPpm: weight}}, Transitions: transitions},
+		Health: &tablev1.Health{Targets: []*tablev1.TargetHealth{{Provider: "zai", WeightPpm: weight}}}, Transitions: transitions,
 		Nodes: []*adminv1.NodeEntry{{Live: true, Drift: behind, Heartbeat: &tablev1.Heartbeat{Limits: []*tablev1.LimitSign{
 			{Scope: "all", What: "dollars_per_day", Limit: 100e9, InUse: spentNano, Left: 100e9 - spentNano},
 		}}}},
@@ -76,5 +77,19 @@ func TestEventsHaveNames(t *testing.T) {
 	other := &tablev1.Transition{AtUnixMs: 6, Provider: "zai", To: tablev1.State_STATE_CIRCUIT_OPEN}
 	if a, b := transitionID("local", transition), transitionID("local", transition); a != b || a == transitionID("local", other) || a == transitionID("else", transition) {
 		t.Errorf("%s, %s", a, b)
+	}
+}
+
+// However many circuits change between two looks, each is told.
+func TestAStormIsToldWhole(t *testing.T) {
+	now := time.Date(2026, 11, 23, 6, 0, 0, 0, time.UTC)
+	h := &herald{cluster: "local"}
+	h.look(now, sight(1e6, 0, 0))
+	var storm []*tablev1.Transition
+	for i := range 300 {
+		storm = append(storm, &tablev1.Transition{AtUnixMs: now.UnixMilli() + int64(i), Provider: "zai", Model: fmt.Sprint(i), To: tablev1.State_STATE_CIRCUIT_OPEN})
+	}
+	if got := len(h.look(now.Add(300*time.Millisecond), sight(1e6, 0, 0, storm...))); got != 300 {
+		t.Errorf("%d of 300 are told", got)
 	}
 }

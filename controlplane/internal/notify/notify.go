@@ -13,7 +13,9 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -277,7 +279,7 @@ func (w *worker) send(ctx context.Context, e Event) (status int, err error) {
 		w.state.LastError = ""
 		if err != nil {
 			text := err.Error()
-			w.state.LastError = text[:min(len(text), errorMax)]
+			w.state.LastError = strings.ToValidUTF8(text[:min(len(text), errorMax)], "")
 		}
 	}()
 	if hook.Problem != "" {
@@ -303,6 +305,9 @@ func (w *worker) send(ctx context.Context, e Event) (status int, err error) {
 	}
 	if err == nil {
 		err = fmt.Errorf("it answers with status %d", status)
+	}
+	if told := (*url.Error)(nil); errors.As(err, &told) {
+		err = told.Err // without the address, which may hold a secret
 	}
 	return status, err
 }

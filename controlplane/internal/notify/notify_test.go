@@ -156,6 +156,17 @@ func TestNoWayInside(t *testing.T) {
 	}
 }
 
+// What went wrong is told without the webhook's address, in which its owner may have a token, and as text.
+func TestErrorsHideTheAddress(t *testing.T) {
+	gone := listen(t)
+	gone.Close()
+	n := start(t, hook("gone", gone.URL+"/hook/token-canary?key=canary"))
+	_, err := n.Test(t.Context(), "gone", notify.Event{ID: "evt"})
+	if err == nil || strings.Contains(err.Error(), "canary") || strings.Contains(n.States()["gone"].LastError, "canary") {
+		t.Errorf("%v; kept: %q", err, n.States()["gone"].LastError)
+	}
+}
+
 func eventually(t *testing.T, n *notify.Notifier, name string, is func(notify.State) bool) {
 	t.Helper()
 	for range 2000 {
