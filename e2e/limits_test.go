@@ -357,7 +357,19 @@ func TestLimitsChangeAtRunTime(t *testing.T) {
 			}
 			return nil
 		})
-		time.Sleep(time.Second) // until every node's slots are those of the new limit
+		down := time.Now()
+		eventually(t, row.name+": every node serves within the limit", func() error {
+			byNode := map[string]int{}
+			for _, a := range c.since(down) {
+				if a.status == http.StatusOK {
+					byNode[a.node]++
+				}
+			}
+			if len(byNode) != len(house.Data) {
+				return fmt.Errorf("only these nodes served anything: %v", byNode)
+			}
+			return nil
+		})
 		provider.Forget()
 		began := time.Now()
 		time.Sleep(3 * time.Second)
@@ -365,15 +377,6 @@ func TestLimitsChangeAtRunTime(t *testing.T) {
 		t.Logf("%-24s at most %d in flight, of %d; %v", row.name, most, row.most, y)
 		if most > row.most || most < row.most-1 || y.failed > 0 {
 			t.Errorf("%s: at most %d in flight, of %d; %v", row.name, most, row.most, y)
-		}
-		byNode := map[string]int{}
-		for _, a := range c.since(began) {
-			if a.status == http.StatusOK {
-				byNode[a.node]++
-			}
-		}
-		if len(byNode) != len(house.Data) {
-			t.Errorf("%s: only these nodes served anything: %v", row.name, byNode)
 		}
 	}
 }
