@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"syscall"
 	"time"
 
@@ -125,9 +126,13 @@ func (b byScheme) RoundTrip(r *http.Request) (*http.Response, error) {
 	return nil, ErrPlain
 }
 
-// Do sends a request and reads at most bytesMax of the answer's body; a longer one is an error. A redirect is an answer like any other.
+// Do sends a request and reads at most bytesMax of the answer's body; a longer one is an error. A redirect is an answer like any other. Errors do not
+// name the address, which may hold a secret.
 func (c *Client) Do(r *http.Request, bytesMax int64) (status int, body []byte, err error) {
 	response, err := c.http.Do(r)
+	if told := (*url.Error)(nil); errors.As(err, &told) {
+		err = told.Err
+	}
 	if err != nil {
 		return 0, nil, err
 	}
@@ -135,9 +140,9 @@ func (c *Client) Do(r *http.Request, bytesMax int64) (status int, body []byte, e
 	body, err = io.ReadAll(io.LimitReader(response.Body, bytesMax+1))
 	switch {
 	case err != nil:
-		return response.StatusCode, nil, fmt.Errorf("reading the answer of %s: %w", r.URL.Redacted(), err)
+		return response.StatusCode, nil, fmt.Errorf("reading the answer: %w", err)
 	case int64(len(body)) > bytesMax:
-		return response.StatusCode, nil, fmt.Errorf("the answer of %s is longer than %d bytes", r.URL.Redacted(), bytesMax)
+		return response.StatusCode, nil, fmt.Errorf("the answer is longer than %d bytes", bytesMax)
 	}
 	return response.StatusCode, body, nil
 }
@@ -150,10 +155,13 @@ func (c *Client) Get(ctx context.Context, url string, bytesMax int64) ([]byte, e
 	}
 	r.Header.Set("Accept", "application/json")
 	status, body, err := c.Do(r, bytesMax)
-	if err == nil && status != http.StatusOK {
-		err = fmt.Errorf("%s answers with status %d", r.URL.Redacted(), status)
+	switch {
+	case err != nil:
+		return body, fmt.Errorf("asking %s: %w", r.URL.Redacted(), err)
+	case status != http.StatusOK:
+		return body, fmt.Errorf("%s answers with status %d", r.URL.Redacted(), status)
 	}
-	return body, err
+	return body, nil
 }
 
 // Close ends the connections that are kept.

@@ -13,7 +13,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"sync"
@@ -305,9 +304,6 @@ func (w *worker) send(ctx context.Context, e Event) (status int, err error) {
 	}
 	if err == nil {
 		err = fmt.Errorf("it answers with status %d", status)
-	}
-	if told := (*url.Error)(nil); errors.As(err, &told) {
-		err = told.Err // without the address, which may hold a secret
 	}
 	return status, err
 }
