@@ -47,7 +47,7 @@ func (f *Fleet) Observe(now time.Time, b *outcomev1.Batch) (urgent bool) {
 	}
 	silent := nowMS - n.heardMS
 	boot, _, known := f.pool.Boot(n.name)
-	if latest := max(boot, n.heartbeat.GetBoot()); latest > b.GetBoot() {
+	if latest := max(boot, n.boot()); latest > b.GetBoot() {
 		if !f.silent(n, nowMS) {
 			f.late++ // of a process that was replaced, or that shares its name
 			return false

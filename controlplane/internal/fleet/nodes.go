@@ -110,28 +110,29 @@ func (f *Fleet) node(name string) *node {
 
 // Heard takes what a node says of itself. Of a node of another region it is only of interest that there is such a region.
 func (f *Fleet) Heard(now time.Time, h *tablev1.Heartbeat) {
+	nowMS := now.UnixMilli()
 	if f.away(h.GetRegion()) {
-		f.region(h.GetRegion(), now.UnixMilli())
+		f.region(h.GetRegion(), nowMS)
 		return
 	}
 	n := f.node(h.GetNode())
 	if n == nil {
 		return
 	}
-	if h.GetBoot() < n.heartbeat.GetBoot() && f.silent(n, now.UnixMilli()) {
+	if h.GetBoot() < n.boot() && f.silent(n, nowMS) {
 		f.renew(n)
 	}
-	switch nowMS := now.UnixMilli(); {
-	case h.GetBoot() > n.heartbeat.GetBoot():
+	switch {
+	case h.GetBoot() > n.boot():
 		n.bootMS = nowMS
-	case h.GetBoot() < n.heartbeat.GetBoot() && !h.GetDraining() && nowMS-n.bootMS >= twinAfter.Milliseconds():
+	case h.GetBoot() < n.boot() && !h.GetDraining() && nowMS-n.bootMS >= twinAfter.Milliseconds():
 		n.twin = twin{h.GetAddress(), nowMS}
 	}
-	if n.heartbeat != nil && (h.GetBoot() < n.heartbeat.GetBoot() || h.GetBoot() == n.heartbeat.GetBoot() && h.GetSentUnixMs() < n.heartbeat.GetSentUnixMs()) {
+	if n.heartbeat != nil && (h.GetBoot() < n.boot() || h.GetBoot() == n.boot() && h.GetSentUnixMs() < n.heartbeat.GetSentUnixMs()) {
 		return // late, or of a boot that has ended
 	}
 	n.heartbeat = h
-	n.hear(now.UnixMilli(), h.GetRegion())
+	n.hear(nowMS, h.GetRegion())
 }
 
 // silent reports that nothing was heard of a node for so long that it counts as dead: whoever speaks under its name now is it, whatever its boot says.

@@ -77,18 +77,12 @@ func (f *Fleet) view(u *unit, nowMS int64) shown {
 	s := shown{state: u.machine.State(), reason: u.why, weight: f.weigh(u, nowMS), lease: g.Lease}
 	switch word := u.provider.override(nowMS); {
 	case word == "closed":
-		s.state, s.reason, s.weight, s.lease = circuit.Healthy, u.provider.byHand("closed by hand"), ppm, 0
-		s.byHand = true
-		return s
+		return u.provider.byHand(circuit.Healthy, "closed by hand", ppm)
 	case u != u.provider:
 	case word == "open":
-		s.state, s.reason, s.weight, s.lease = circuit.Open, u.byHand("opened by hand"), 0, 0
-		s.byHand = true
-		return s
+		return u.byHand(circuit.Open, "opened by hand", 0)
 	case word == "drain":
-		s.state, s.reason, s.weight, s.lease = circuit.Open, u.byHand("drained by hand"), 0, 0
-		s.byHand = true
-		return s
+		return u.byHand(circuit.Open, "drained by hand", 0)
 	}
 	switch {
 	case u == u.provider && u.keyless():
@@ -120,12 +114,12 @@ func (u *unit) wellness() string {
 	return last.GetNode() + "'s free probe failed: " + last.GetFault()
 }
 
-// byHand is the operator's reason after ours.
-func (u *unit) byHand(what string) string {
+// byHand is what an operator decided of a provider, with his reason after ours.
+func (u *unit) byHand(state circuit.State, what string, weight uint32) shown {
 	if why := u.asked.override.GetReason(); why != "" {
-		return what + ": " + why
+		what += ": " + why
 	}
-	return what
+	return shown{state: state, reason: what, weight: weight, byHand: true}
 }
 
 // asItsModels makes a provider no better than the best of its models in use: it is worse only if two or more of them are, and none in use is better, or
@@ -183,10 +177,11 @@ func (f *Fleet) health(nowMS int64) *tablev1.Health {
 		if n.live {
 			h.NodesLive++
 		}
-		if f.twins(n, nowMS) {
+		twins := f.twins(n, nowMS)
+		if twins {
 			h.NodesLive++
 		}
-		if n.live && n.outliers > 0 || f.twins(n, nowMS) {
+		if n.live && n.outliers > 0 || twins {
 			h.Outliers = append(h.Outliers, n.name)
 		}
 	}
