@@ -19,7 +19,7 @@ func (s *service) ListLimits(ctx context.Context, r *connect.Request[adminv1.Lis
 	if err != nil {
 		return nil, err
 	}
-	answer, uses := &adminv1.ListLimitsResponse{Revision: view.Revision}, usesOf(view)
+	answer, uses := &adminv1.ListLimitsResponse{Revision: view.Revision}, Uses(view)
 	for _, scope := range catalog.LimitScopes(view.Document.GetCatalog()) {
 		answer.Limits = append(answer.Limits, limitEntry(view, scope, uses))
 	}
@@ -36,7 +36,7 @@ func (s *service) GetLimit(ctx context.Context, r *connect.Request[adminv1.GetLi
 	if _, ok := catalog.LimitsAt(view.Document.GetCatalog(), scope); !ok {
 		return nil, coded(noScope(scope))
 	}
-	return connect.NewResponse(&adminv1.GetLimitResponse{Revision: view.Revision, Limit: limitEntry(view, scope, usesOf(view))}), nil
+	return connect.NewResponse(&adminv1.GetLimitResponse{Revision: view.Revision, Limit: limitEntry(view, scope, Uses(view))}), nil
 }
 
 // SetLimit implements LimitService.
@@ -54,7 +54,7 @@ func (s *service) SetLimit(ctx context.Context, r *connect.Request[adminv1.SetLi
 	if err != nil {
 		return nil, err
 	}
-	return connect.NewResponse(&adminv1.SetLimitResponse{Revision: revision, Limit: limitEntry(view, scope, usesOf(view))}), nil
+	return connect.NewResponse(&adminv1.SetLimitResponse{Revision: revision, Limit: limitEntry(view, scope, Uses(view))}), nil
 }
 
 // UnsetLimit implements LimitService.
@@ -78,7 +78,7 @@ func (s *service) ListUses(ctx context.Context, r *connect.Request[adminv1.ListU
 	if err != nil {
 		return nil, err
 	}
-	uses := slices.DeleteFunc(usesOf(view), func(u *adminv1.LimitUse) bool { return !strings.HasPrefix(u.GetScope(), r.Msg.GetScope()) })
+	uses := slices.DeleteFunc(Uses(view), func(u *adminv1.LimitUse) bool { return !strings.HasPrefix(u.GetScope(), r.Msg.GetScope()) })
 	fullness := func(u *adminv1.LimitUse) float64 { return u.GetUsed() / max(u.GetLimit(), 1e-9) }
 	slices.SortStableFunc(uses, func(a, b *adminv1.LimitUse) int {
 		return cmp.Or(cmp.Compare(fullness(b), fullness(a)), cmp.Compare(b.GetRefused(), a.GetRefused()))
@@ -107,12 +107,10 @@ func limitEntry(view *View, scope string, uses []*adminv1.LimitUse) *adminv1.Lim
 	return e
 }
 
-// Uses is how far every limit is used in the whole cluster.
-func Uses(view *View) []*adminv1.LimitUse { return usesOf(view) }
-
-// usesOf adds up what the live nodes have told, in the order of scope and what. Slots and money are told by each node for itself; of units a
-// node knows what is left of its region's part, and who asked last knows best: that is who knows of least.
-func usesOf(view *View) []*adminv1.LimitUse {
+// Uses is how far every limit is used in the whole cluster, in the order of scope and what: what the live nodes have told, added up. Slots and money
+// are told by each node for itself; of units a node knows what is left of its region's part, and who asked last knows best: that is who knows of
+// least.
+func Uses(view *View) []*adminv1.LimitUse {
 	type part struct{ limit, inUse, left, beyond int64 }
 	uses, parts := map[[2]string]*adminv1.LimitUse{}, map[[3]string]*part{}
 	for _, node := range view.Nodes {
@@ -158,26 +156,31 @@ var whats = [...]string{"in_flight", "requests", "tokens", "input_tokens", "outp
 // fill takes the whole limits from the catalog: of what is not used, nodes and regions tell nothing.
 func fill(cat *adminv1.Catalog, uses map[[2]string]*adminv1.LimitUse) {
 	for _, u := range uses {
-		if whole := configured(cat, u.GetScope(), u.GetWhat()); whole > 0 {
+		scope := u.GetScope()
+		if pool, _, ok := strings.Cut(scope, "/key/"); ok {
+			scope = pool + "/keys" // which its keys share
+		}
+		limits, _ := catalog.LimitsAt(cat, scope)
+		if whole := configured(limits, u.GetWhat()); whole > 0 {
 			u.Limit = whole
 		}
 	}
 	for _, scope := range catalog.LimitScopes(cat) {
+		if strings.HasSuffix(scope, "/keys") {
+			continue // a pool's keys are met one by one
+		}
+		limits, _ := catalog.LimitsAt(cat, scope)
 		for _, what := range whats {
 			at := [2]string{scope, what}
-			if whole := configured(cat, scope, what); whole > 0 && uses[at] == nil && !strings.HasSuffix(scope, "/keys") { // a pool's keys are met one by one
+			if whole := configured(limits, what); whole > 0 && uses[at] == nil {
 				uses[at] = &adminv1.LimitUse{Scope: scope, What: what, Limit: whole}
 			}
 		}
 	}
 }
 
-// configured is the limit that the catalog has there, 0 for none; the keys of a pool share theirs.
-func configured(cat *adminv1.Catalog, scope, what string) float64 {
-	if pool, _, ok := strings.Cut(scope, "/key/"); ok {
-		scope = pool + "/keys"
-	}
-	l, _ := catalog.LimitsAt(cat, scope)
+// configured is the limit of that, 0 for none.
+func configured(l *adminv1.Limits, what string) float64 {
 	switch what {
 	case "in_flight":
 		return float64(l.GetMaxConcurrentRequests())
