@@ -135,22 +135,20 @@ func (h *Histogram) Observe(d time.Duration) {
 }
 
 // ObserveIn is Observe for what belongs to a trace that will be sent: the trace becomes the bucket's example. Without one it is Observe.
-func (h *Histogram) ObserveIn(d time.Duration, traceID string) {
+func (h *Histogram) ObserveIn(d time.Duration, traceID string) { h.observeIn(d.Seconds(), traceID) }
+
+// CountIn adds one amount, exported as it is, to a trace as ObserveIn does.
+func (h *Histogram) CountIn(n uint64, traceID string) { h.observeIn(float64(n), traceID) }
+
+func (h *Histogram) observeIn(x float64, traceID string) {
 	if h == nil {
 		return
 	}
 	if exemplary, ok := h.observer.(prometheus.ExemplarObserver); ok && traceID != "" {
-		exemplary.ObserveWithExemplar(d.Seconds(), prometheus.Labels{"trace_id": traceID})
+		exemplary.ObserveWithExemplar(x, prometheus.Labels{"trace_id": traceID})
 		return
 	}
-	h.observer.Observe(d.Seconds())
-}
-
-// Count adds one amount, exported as it is.
-func (h *Histogram) Count(n uint64) {
-	if h != nil {
-		h.observer.Observe(float64(n))
-	}
+	h.observer.Observe(x)
 }
 
 // Histograms is a family of histograms that differ in their labels' values.

@@ -320,3 +320,57 @@ func TestExamples(t *testing.T) {
 		t.Errorf("%s: no %s", contentType, want)
 	}
 }
+
+// What is tallied is a histogram like any other, to the scraper and to its linter.
+func TestTallied(t *testing.T) {
+	m := NewMetrics()
+	family := m.Tallied("aimux_gap_seconds", "Gaps.", []time.Duration{10 * time.Millisecond, 20 * time.Millisecond}, "provider")
+	d := family.With("a")
+	for _, trace := range []string{"", "4bf92f3577b34da6a3ce929d0e0e4736"} {
+		var tally Tally
+		d.Note(&tally, 0, 3)
+		d.Note(&tally, 10*time.Millisecond, 1)
+		d.Note(&tally, 15*time.Millisecond, 1)
+		d.Note(&tally, time.Second, 1)
+		family.With("a").Take(&tally, trace)
+	}
+	d.Take(&Tally{}, "00000000000000000000000000000001") // nothing in it, so no example of anything
+	text, _ := m.Text("application/openmetrics-text")
+	for _, want := range []string{
+		`aimux_gap_seconds_bucket{provider="a",le="0.01"} 8`, `aimux_gap_seconds_bucket{provider="a",le="0.02"} 10`,
+		`aimux_gap_seconds_bucket{provider="a",le="+Inf"} 12 # {trace_id="4bf92f3577b34da6a3ce929d0e0e4736"} 1.0`, `aimux_gap_seconds_sum{provider="a"} 2.05`, `aimux_gap_seconds_count{provider="a"} 12`,
+	} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("no %s in\n%s", want, text)
+		}
+	}
+}
+
+// What one duration costs that comes often: tallied, and told each time.
+func BenchmarkTally(b *testing.B) {
+	m := NewMetrics()
+	bounds := []float64{.01, .02, .04, .08, .16, .32, .64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92}
+	var durations []time.Duration
+	for _, s := range bounds {
+		durations = append(durations, time.Duration(s*1e9))
+	}
+	tallied, told := m.Tallied("a_seconds", "A.", durations).With(), m.Histograms("b_seconds", "B.", bounds).With()
+	b.Run("tallied", func(b *testing.B) {
+		b.ReportAllocs()
+		b.RunParallel(func(pb *testing.PB) {
+			var t Tally
+			for pb.Next() {
+				tallied.Note(&t, 30*time.Millisecond, 1)
+			}
+			tallied.Take(&t, "")
+		})
+	})
+	b.Run("told", func(b *testing.B) {
+		b.ReportAllocs()
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				told.Observe(30 * time.Millisecond)
+			}
+		})
+	})
+}

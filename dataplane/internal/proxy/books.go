@@ -40,6 +40,7 @@ func (t *try) end(f *fault.Fault) {
 	}
 	t.endSpan(now, &progress)
 	t.place.metrics.attempt(o, t.span.Example())
+	t.place.metrics.genAI.gap.Take(&t.gaps.tally, t.span.Example())
 	t.body.release()
 }
 

@@ -17,6 +17,7 @@ type genAI struct {
 	operations, requests *telemetry.Histograms
 	tokens               *telemetry.Histograms
 	chunks               *telemetry.Histograms
+	gaps                 *telemetry.TalliedFamily
 	firsts, perTokens    *telemetry.Histograms
 }
 
@@ -33,6 +34,7 @@ func newGenAI(set *telemetry.Metrics) genAI {
 			[]float64{1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864}, and("gen_ai_token_type")...),
 		chunks: set.Histograms("gen_ai_client_operation_time_to_first_chunk_seconds", "Time from sending an attempt for a stream to its first chunk that says something.",
 			durations, at...),
+		gaps:     set.Tallied("gen_ai_client_operation_time_per_output_chunk_seconds", "Time from one chunk of a stream that says something to the next, as they came from the provider.", gapBounds(durations), at...),
 		requests: set.Histograms("gen_ai_server_request_duration_seconds", "Duration of a request as its client sees it, by who answered.", durations, and("error_type")...),
 		firsts: set.Histograms("gen_ai_server_time_to_first_token_seconds", "Time from a stream's request to its first byte as its client sees it, by who answered.",
 			[]float64{.001, .005, .01, .02, .04, .06, .08, .1, .25, .5, .75, 1, 2.5, 5, 7.5, 10}, at...),
@@ -41,10 +43,40 @@ func newGenAI(set *telemetry.Metrics) genAI {
 	}
 }
 
+func gapBounds(seconds []float64) (bounds []time.Duration) {
+	for _, s := range seconds {
+		bounds = append(bounds, time.Duration(s*1e9+.5))
+	}
+	return bounds
+}
+
+// gaps are the times between the chunks of one stream.
+type gaps struct {
+	tally telemetry.Tally
+	seen  int // chunks
+	last  time.Time
+}
+
+// chunks notes that a read at now has brought the stream's chunks up to that many. Those that came in one read came at once.
+func (g *gaps) chunks(d *telemetry.Tallied, upTo int, now time.Time) {
+	n := upTo - g.seen
+	if n <= 0 {
+		return
+	}
+	if g.seen > 0 {
+		d.Note(&g.tally, now.Sub(g.last), 1)
+	}
+	if n > 1 {
+		d.Note(&g.tally, 0, n-1)
+	}
+	g.seen, g.last = upTo, now
+}
+
 // targetGenAI are one target's series.
 type targetGenAI struct {
 	operations, requests       *byFault
 	input, output, chunk       *telemetry.Histogram
+	gap                        *telemetry.Tallied
 	firstToken, perOutputToken *telemetry.Histogram
 }
 
@@ -54,7 +86,7 @@ func (g *genAI) target(vendor, provider, model string) targetGenAI {
 		operations: &byFault{family: g.operations, vendor: vendor, provider: provider, model: model},
 		requests:   &byFault{family: g.requests, vendor: vendor, provider: provider, model: model},
 		input:      g.tokens.With(operation, vendor, model, provider, "input"), output: g.tokens.With(operation, vendor, model, provider, "output"),
-		chunk:      g.chunks.With(operation, vendor, model, provider),
+		chunk: g.chunks.With(operation, vendor, model, provider), gap: g.gaps.With(operation, vendor, model, provider),
 		firstToken: g.firsts.With(operation, vendor, model, provider), perOutputToken: g.perTokens.With(operation, vendor, model, provider),
 	}
 }
@@ -87,19 +119,19 @@ func (t *targetGenAI) attempt(o *outcome.Attempt, trace string) {
 		t.chunk.ObserveIn(o.FirstToken, trace)
 	}
 	if u := &o.Usage; u.Reported {
-		t.input.Count(u.Input + u.CacheRead + u.CacheWrite)
-		t.output.Count(u.Output)
+		t.input.CountIn(u.Input+u.CacheRead+u.CacheWrite, trace)
+		t.output.CountIn(u.Output, trace)
 	}
 }
 
 // request counts a request that this target answered.
 func (t *targetGenAI) request(rec *outcome.Record, trace string) {
 	t.requests.observe(rec.Fault, rec.Duration, trace)
-	if !rec.Stream || rec.FirstByte <= 0 {
-		return
+	if !rec.Stream || rec.FirstByte <= 0 || rec.Fault != fault.None {
+		return // the conventions measure successful answers only
 	}
 	t.firstToken.ObserveIn(rec.FirstByte, trace)
-	if rec.Fault == fault.None && rec.Usage.Output > 1 {
-		t.perOutputToken.Observe((rec.Duration - rec.FirstByte) / time.Duration(rec.Usage.Output-1))
+	if rec.Usage.Output > 1 {
+		t.perOutputToken.ObserveIn((rec.Duration-rec.FirstByte)/time.Duration(rec.Usage.Output-1), trace)
 	}
 }

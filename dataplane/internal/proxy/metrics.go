@@ -166,10 +166,10 @@ func (m *metrics) request(x *exchange, rec *outcome.Record) {
 		m.firstByte[p].ObserveIn(rec.FirstByte, trace)
 	}
 	if x.analysis > 0 {
-		m.analysis.Observe(x.analysis)
+		m.analysis.ObserveIn(x.analysis, trace)
 	}
 	if x.queued > 0 {
-		m.queue.Observe(x.queued)
+		m.queue.ObserveIn(x.queued, trace)
 	}
 	if len(x.tries) > 0 && !x.bodyRead.IsZero() {
 		m.overhead.ObserveIn(max(x.tries[0].began.Sub(x.bodyRead)-x.queued, 0), trace)

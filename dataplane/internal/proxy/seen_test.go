@@ -201,6 +201,7 @@ func TestMetrics(t *testing.T) {
 		`gen_ai_server_request_duration_seconds_count{error_type="",gen_ai_operation_name="chat",gen_ai_provider_name="well",gen_ai_request_model="m-well",provider="well"} 2`,
 		`gen_ai_server_time_to_first_token_seconds_count{gen_ai_operation_name="chat",gen_ai_provider_name="well",gen_ai_request_model="m-well",provider="well"} 1`,
 		`gen_ai_client_operation_time_to_first_chunk_seconds_count{gen_ai_operation_name="chat",gen_ai_provider_name="well",gen_ai_request_model="m-well",provider="well"} 1`,
+		`gen_ai_client_operation_time_per_output_chunk_seconds_count{gen_ai_operation_name="chat",gen_ai_provider_name="well",gen_ai_request_model="m-well",provider="well"} 9`,
 		`aimux_overhead_seconds_count 2`, `aimux_failovers_total 2`, `aimux_answers_total{class="streaming",model="m-well",provider="well",reason="failover"} 1`,
 	} {
 		if !strings.Contains(string(text), want) {

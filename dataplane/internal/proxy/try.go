@@ -56,6 +56,7 @@ type try struct {
 	opened              bool    // its first token is there
 	spoken              bool    // what the client waits for has come
 	first               time.Duration
+	gaps                gaps
 	overdueAt, firstDue time.Time
 	expectFirst         time.Duration // the wait for the first token that is usual
 	late, lingering     bool
@@ -224,6 +225,7 @@ func (t *try) take(read []byte, end bool, now time.Time) (spoke bool, f *fault.F
 		t.held.bytes = t.reply.Close(t.held.bytes)
 	}
 	p := t.reply.Progress()
+	t.chunks(p, now)
 	if !p.Spoken && len(t.held.bytes) > unspokenMax {
 		return false, &fault.Fault{Kind: fault.Garbage, Message: "the answer went on and on without saying anything", Sent: true}
 	}
@@ -253,6 +255,13 @@ func (t *try) take(read []byte, end bool, now time.Time) (spoke bool, f *fault.F
 		t.complete = true
 	}
 	return spoke, nil
+}
+
+// chunks counts what a read at now has brought of a stream. The caller holds exchange.mu.
+func (t *try) chunks(p *dialect.Progress, now time.Time) {
+	if t.streams {
+		t.gaps.chunks(t.place.metrics.genAI.gap, p.Tokens, now)
+	}
 }
 
 // open notes that the first token is there: from now on silence counts, and no more the wait for it. The caller holds exchange.mu.
