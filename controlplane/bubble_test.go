@@ -38,12 +38,13 @@ type bubble struct {
 	dial    func() (net.Conn, error)
 	store   store.Store
 	archive *store.MemoryArchive
+	slate   *store.MemorySlate
 	stops   map[string]func()
 	nodes   []*follower
 }
 
 func newBubble(t *testing.T) *bubble {
-	return &bubble{t: t, dial: bustest.Serve(t), store: store.NewMemory(), archive: &store.MemoryArchive{}, stops: map[string]func(){}}
+	return &bubble{t: t, dial: bustest.Serve(t), store: store.NewMemory(), archive: &store.MemoryArchive{}, slate: &store.MemorySlate{}, stops: map[string]func(){}}
 }
 
 func (b *bubble) replica(id string) {
@@ -61,7 +62,7 @@ func (b *bubble) replica(id string) {
 	go func() {
 		defer conn.Close()
 		ended <- Run(ctx, Config{ID: id, Cluster: bustest.Cluster, Region: bustest.Region, Seed: seed, ClusterKey: secret.NewKey([32]byte{1})}, Deps{
-			Bus: conn, Log: slog.New(slog.DiscardHandler), Listener: &silent{closed: make(chan struct{})}, Store: b.store, Archive: b.archive,
+			Bus: conn, Log: slog.New(slog.DiscardHandler), Listener: &silent{closed: make(chan struct{})}, Store: b.store, Archive: b.archive, Slate: b.slate,
 			LookupEnv: func(string) (string, bool) { return "", false },
 		})
 	}()

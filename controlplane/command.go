@@ -18,6 +18,7 @@ func Main(ctx context.Context, args []string, lookupEnv func(string) (string, bo
 	var hosts string
 	line := command.New("aimux-controlplane", "cp-1", lookupEnv, stderr)
 	line.Text(&cfg.Admin, "admin", adminDefault, "where the admin API listens")
+	line.Text(&cfg.AdminURL, "admin-url", "", "where people find the admin address, for links in what webhooks are told; empty means where it listens")
 	line.Text(&hosts, "admin-hosts", "", "host names of the admin API, comma-separated")
 	line.Text(&cfg.Debug, "debug", "", "where profiles and the log's level are; empty means nowhere")
 	line.Truth(&cfg.AdminOpen, "admin-open", "let the admin API listen beyond loopback without TLS")

@@ -14,7 +14,7 @@
 //	archivist ──► archive (who wrote what, out of the catalog); issuers ──► keys of those whose JWTs open the admin API
 //	source ───────► (file edits, or the first catalog)
 //
-//	+ 1 herald, and 1 for each webhook: what happens, told to who asked
+//	+ 1 herald, 1 for each webhook and 1 that writes down what these are owed: what happens, told to who asked
 //	+ 1 debug listener, if there is an address for it; + the trace exporter's 1, if there is a collector
 package controlplane
 
@@ -66,6 +66,8 @@ type Config struct {
 	Tokens string
 	// TrustStore takes a catalog without a MAC from the store, as versions before the MAC wrote them. It is for one start.
 	TrustStore bool
+	// AdminURL is where people find the admin address, for links in what webhooks are told; empty means where it listens.
+	AdminURL string
 	// AdminHosts are the listener's names besides addresses and names without a dot; "*" allows all.
 	AdminHosts []string
 	// Debug is the address of the debug listener; empty means none. It wants a token of its own, filed as the process's own is, unless
@@ -104,6 +106,8 @@ type Deps struct {
 	// Store is where the catalog is kept; nil means JetStream over the bus, and Archive, of what was written, as well.
 	Store   store.Store
 	Archive store.Archive
+	// Slate is what a leader tells the next of webhooks by; nil means JetStream over the bus.
+	Slate store.Slate
 	// FirstToken is called once in a cluster's life, with the admin token that its first start makes and nobody keeps; nil means that
 	// none is made.
 	FirstToken func(token secret.Secret)
@@ -176,6 +180,11 @@ func build(ctx context.Context, cfg Config, deps Deps) (*replica, error) {
 	if err := r.newArchive(trouble); err != nil {
 		return nil, err
 	}
+	if r.deps.Slate == nil {
+		if r.deps.Slate, err = store.NewStreamSlate(store.KVConfig{Cluster: cfg.Cluster, Replicas: cfg.CatalogReplicas}, cfg.Region, deps.Bus.Conn()); err != nil {
+			return nil, err
+		}
+	}
 	r.keeper = newKeeper(cfg.ID, r.store, env, r.board, docs, r.archive.reached.Load)
 	r.hasher = identity.NewHasher(cfg.ClusterKey)
 	r.sso = &sso{verifier: issuer.New(issuer.Config{}, issuer.Deps{Log: deps.Log, Now: time.Now}), board: r.board}
@@ -205,7 +214,7 @@ func build(ctx context.Context, cfg Config, deps Deps) (*replica, error) {
 		clock: clock.Begin(now), fleet: fleet.New(fleet.Config{Region: cfg.Region}, now), lead: lead.New(lead.Config{Replica: cfg.ID, Jitter: mathrand.Float64()}, now),
 		roster: newRoster(), usage: newUsage(), tail: newTail(fmt.Sprintf("%s/%d", cfg.ID, now.UnixMilli())), saved: now, deaf: now, warmAt: now.Add(coldWait),
 	}
-	r.herald = &herald{cluster: cfg.Cluster, board: r.board, notifier: notify.New(notify.Deps{Version: cfg.Version, Log: deps.Log})}
+	r.herald = newHerald(cfg, adminAddress(r.listener, deps.TLS != nil), r.board, notify.New(notify.Deps{Version: cfg.Version, Log: deps.Log}), r.deps.Slate, deps.Log)
 	r.measure()
 	r.memory.restore(now, r.loop.fleet)
 	r.ledger = newLedger(deps.Bus, cfg.CatalogReplicas, cfg.Data, deps.Log)
@@ -239,6 +248,15 @@ func listen(ctx context.Context, cfg Config, deps Deps) (net.Listener, error) {
 		listener = deps.TLS.Listener(listener, "h2", "http/1.1")
 	}
 	return listener, nil
+}
+
+// adminAddress is where people who run the process find the admin API.
+func adminAddress(listener net.Listener, tls bool) string {
+	scheme := "http://"
+	if tls {
+		scheme = "https://"
+	}
+	return scheme + listener.Addr().String()
 }
 
 // exposed says why the admin API must not listen beyond loopback.

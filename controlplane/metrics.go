@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	"github.com/aimux/aimux/controlplane/internal/admin"
+	"github.com/aimux/aimux/controlplane/internal/notify"
 	adminv1 "github.com/aimux/aimux/proto/gen/aimux/admin/v1"
 	tablev1 "github.com/aimux/aimux/proto/gen/aimux/table/v1"
 	"github.com/aimux/aimux/shared/bus"
@@ -161,11 +162,20 @@ func (r *replica) measureLoss() {
 // measureWebhooks registers how it goes for each webhook.
 func (r *replica) measureWebhooks() {
 	r.metrics.Read(telemetry.Reading{
-		Name: "aimux_controlplane_webhook_events_total", Help: "Events told to a webhook, and those dropped because it was full, refused them or failed too often.", Counter: true, Labels: []string{"webhook", "fate"},
+		Name: "aimux_controlplane_webhook_events_total", Help: "Events by what became of them for a webhook: delivered, refused by it, dropped because it owed too many (full), or not taken within an hour (late).", Counter: true, Labels: []string{"webhook", "fate"},
 		Read: func(give func(float64, ...string)) {
 			for name, s := range r.herald.notifier.States() {
-				give(float64(s.Delivered), name, "delivered")
-				give(float64(s.Dropped), name, "dropped")
+				for fate, n := range s.Fates {
+					give(float64(n), name, notify.Fate(fate).String())
+				}
+			}
+		},
+	})
+	r.metrics.Read(telemetry.Reading{
+		Name: "aimux_controlplane_webhook_owed", Help: "Events that a webhook is still to be told.", Labels: []string{"webhook"},
+		Read: func(give func(float64, ...string)) {
+			for name, s := range r.herald.notifier.States() {
+				give(float64(s.Queued), name)
 			}
 		},
 	})

@@ -18,7 +18,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1") // with what is counted of traces
 	b := bustest.Join(t, bustest.Serve(t), "cp-1")
 	r, err := build(t.Context(), Config{ID: "cp-1", Cluster: bustest.Cluster, Region: bustest.Region, ClusterKey: secret.NewKey([32]byte{1})}, Deps{
-		Bus: b, Log: slog.New(slog.DiscardHandler), Listener: &silent{closed: make(chan struct{})}, Store: store.NewMemory(), Archive: &store.MemoryArchive{},
+		Bus: b, Log: slog.New(slog.DiscardHandler), Listener: &silent{closed: make(chan struct{})}, Store: store.NewMemory(), Archive: &store.MemoryArchive{}, Slate: &store.MemorySlate{},
 		LookupEnv: func(string) (string, bool) { return "", false },
 	})
 	if err != nil {

@@ -31,7 +31,7 @@ func ControlPlanePermissions(cluster, region, replica string) Permissions {
 	here := all + "region." + region + "."
 	p := Permissions{
 		Publish: []string{
-			here + "health", here + "config", here + "lead", here + "digest", all + "catalog", all + "explain", all + "explain.*", all + "audit",
+			here + "health", here + "config", here + "lead", here + "digest", all + "catalog", all + "explain", all + "explain.*", all + "audit", all + "told." + region,
 			"$KV.AIMUX_CONFIG.catalog." + cluster, "$JS.API.INFO",
 		},
 		Subscribe: []string{
@@ -40,7 +40,7 @@ func ControlPlanePermissions(cluster, region, replica string) Permissions {
 		},
 		Answers: true,
 	}
-	for _, stream := range []string{"KV_AIMUX_CONFIG", "AIMUX_AUDIT_" + cluster, usageStream + cluster} {
+	for _, stream := range []string{"KV_AIMUX_CONFIG", "AIMUX_AUDIT_" + cluster, "AIMUX_TOLD_" + cluster, usageStream + cluster} {
 		for _, call := range []string{"STREAM.CREATE.", "STREAM.INFO.", "STREAM.MSG.GET.", "DIRECT.GET.", "CONSUMER.CREATE."} {
 			p.Publish = append(p.Publish, "$JS.API."+call+stream)
 		}

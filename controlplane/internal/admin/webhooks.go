@@ -37,7 +37,7 @@ func (s *service) webhookEntry(view *View, name string) *adminv1.WebhookEntry {
 	state := s.deps.Webhooks.States()[name]
 	return &adminv1.WebhookEntry{
 		Name: name, Webhook: catalog.RedactWebhook(view.Document.GetCatalog().GetWebhooks()[name]), Problem: state.Problem,
-		Delivered: state.Delivered, Dropped: state.Dropped, Queued: uint32(state.Queued), LastError: state.LastError,
+		Delivered: state.Fates[notify.Delivered], Dropped: state.Dropped(), Queued: uint32(state.Queued), LastError: state.LastError,
 	}
 }
 

@@ -1,8 +1,9 @@
-// Package notify tells webhooks what happens: signed, in order for each of them, tried again for a while, and never in the way of who tells it.
+// Package notify tells webhooks what happens: signed, tried again for an hour, and never in the way of who tells it or of what happens next.
 package notify
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -11,8 +12,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -26,12 +28,17 @@ import (
 type Event struct {
 	// ID is the same for the same event whoever tells it and however often: who has seen it may forget it.
 	ID string `json:"id"`
+	// Seq grows from event to event of a region, whoever leads: what comes late and is older than what is known of its subject is history. It is about the
+	// moment in milliseconds.
+	Seq uint64 `json:"seq"`
 	// Type is transition, alert or test.
 	Type    string    `json:"type"`
 	At      time.Time `json:"at"`
 	Cluster string    `json:"cluster"`
-	// Text says it for people.
+	Region  string    `json:"region"`
+	// Text says it for people, Link is where they see more.
 	Text       string      `json:"text"`
+	Link       string      `json:"link"`
 	Transition *Transition `json:"transition,omitempty"`
 	Alert      *Alert      `json:"alert,omitempty"`
 }
@@ -49,30 +56,27 @@ type Transition struct {
 
 // Alert is something that somebody should look at, and later the end of it.
 type Alert struct {
-	// Name is capacity_short, drift or budget_nearly_spent; Subject is what it is about, empty for everything.
+	// Name is as in the documentation; Subject is what it is about, empty for everything.
 	Name    string `json:"name"`
 	Subject string `json:"subject,omitempty"`
-	// State is firing or resolved.
-	State string  `json:"state"`
-	Value float64 `json:"value"`
+	// State is firing or resolved, Since when it began.
+	State string    `json:"state"`
+	Since time.Time `json:"since"`
+	Value float64   `json:"value"`
 }
 
-// The bounds of telling.
+// The bounds of one try.
 const (
-	queueMax   = 256
-	triesMax   = 8
-	firstPause = time.Second
-	pauseMax   = time.Minute
-	answerMax  = 4 << 10
-	errorMax   = 200
-	sendLimit  = 5 * time.Second
+	answerMax = 4 << 10
+	errorMax  = 200
+	sendLimit = 5 * time.Second
 )
 
 // Deps is what a Notifier works with.
 type Deps struct {
 	Version string
 	Log     *slog.Logger
-	// FirstPause is the wait before the second try of a delivery; it doubles with each. 0 means 1 s.
+	// FirstPause is the wait after a failure; it doubles with each in a row. 0 means 1 s.
 	FirstPause time.Duration
 }
 
@@ -89,33 +93,51 @@ type Notifier struct {
 // New makes a Notifier that knows of no webhook.
 func New(deps Deps) *Notifier {
 	if deps.FirstPause <= 0 {
-		deps.FirstPause = firstPause
+		deps.FirstPause = pauseFirst
 	}
 	return &Notifier{deps: deps, workers: map[string]*worker{}}
 }
 
 // worker serves one webhook.
 type worker struct {
-	deps  *Deps
-	queue chan Event
-	stop  context.CancelFunc
+	deps *Deps
+	wake chan struct{}
+	stop context.CancelFunc
 
 	mu     sync.Mutex
 	hook   catalog.Hook  // guarded by mu
 	client *guard.Client // guarded by mu
-	state  State         // guarded by mu
+	queue  queue         // guarded by mu
+	// lastError of the latest try.
+	lastError string // guarded by mu
 }
 
 // State is how it goes for one webhook.
 type State struct {
-	Name               string
-	Delivered, Dropped uint64
-	Queued             int
+	// Fates counts the events that found each.
+	Fates  [fates]uint64
+	Queued int
 	// LastError of the latest try; empty when it went well. Problem says why nothing can be sent.
 	LastError, Problem string
 }
 
-// Run lets the webhooks be served until ctx ends; what is queued then is lost, and the next leader tells it.
+// Dropped is how many events were not told.
+func (s State) Dropped() (n uint64) {
+	for fate, count := range s.Fates {
+		if Fate(fate) != Delivered {
+			n += count
+		}
+	}
+	return n
+}
+
+// Debt is an event that webhooks are still to be told of.
+type Debt struct {
+	Event    Event    `json:"event"`
+	Webhooks []string `json:"webhooks"`
+}
+
+// Run lets the webhooks be served until ctx ends. What they are owed then stays.
 func (n *Notifier) Run(ctx context.Context) {
 	n.mu.Lock()
 	n.ctx = ctx
@@ -143,7 +165,7 @@ func (n *Notifier) start(w *worker) {
 	})
 }
 
-// Set replaces the webhooks. Those that stay keep their queues.
+// Set replaces the webhooks. Those that stay keep what they are owed.
 func (n *Notifier) Set(hooks []catalog.Hook) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -153,7 +175,7 @@ func (n *Notifier) Set(hooks []catalog.Hook) {
 		w := gone[hook.Name]
 		delete(gone, hook.Name)
 		if w == nil {
-			w = &worker{deps: &n.deps, queue: make(chan Event, queueMax), state: State{Name: hook.Name}}
+			w = &worker{deps: &n.deps, wake: make(chan struct{}, 1), queue: queue{pause: n.deps.FirstPause}}
 			n.start(w)
 		}
 		w.set(hook)
@@ -171,24 +193,74 @@ func (w *worker) set(hook catalog.Hook) {
 	defer w.mu.Unlock()
 	w.hook = hook
 	w.client = guard.New(guard.Config{AllowPrivate: hook.AllowPrivate, Timeout: sendLimit})
-	w.state.Problem = hook.Problem
+	w.queue.failures = 0 // another address or secret may do
+	w.look()
 }
 
-// Tell queues an event for every webhook that wants it. It never waits: where the queue is full the event is dropped and counted.
+// look wakes the worker.
+func (w *worker) look() {
+	select {
+	case w.wake <- struct{}{}:
+	default: // it will look
+	}
+}
+
+// Tell owes an event to every webhook that wants it. It never waits.
 func (n *Notifier) Tell(e Event) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, w := range n.workers {
+		w.owe(e)
+	}
+}
+
+// owe takes an event, if the webhook wants it.
+func (w *worker) owe(e Event) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.hook.Wants(e.Type) {
+		return
+	}
+	w.queue.add(e)
+	w.look()
+}
+
+// Owed is what has not been told, oldest first, for whoever goes on with it.
+func (n *Notifier) Owed() []Debt {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var all []Debt
+	at := map[string]int{}
+	for _, name := range slices.Sorted(maps.Keys(n.workers)) {
+		w := n.workers[name]
 		w.mu.Lock()
-		wanted := w.hook.Wants(e.Type)
-		w.mu.Unlock()
-		if !wanted {
-			continue
+		for _, d := range w.queue.owed {
+			i, known := at[d.event.ID]
+			if !known {
+				i = len(all)
+				at[d.event.ID] = i
+				all = append(all, Debt{Event: d.event})
+			}
+			all[i].Webhooks = append(all[i].Webhooks, name)
 		}
-		select {
-		case w.queue <- e:
-		default:
-			w.dropped("its queue is full")
+		w.mu.Unlock()
+	}
+	slices.SortStableFunc(all, func(a, b Debt) int { return cmp.Compare(a.Event.Seq, b.Event.Seq) })
+	return all
+}
+
+// Owe replaces what has not been told: by what another Notifier owed, or by nothing.
+func (n *Notifier) Owe(debts []Debt) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for name, w := range n.workers {
+		w.mu.Lock()
+		w.queue.owed = nil
+		w.mu.Unlock()
+		for _, d := range debts {
+			if slices.Contains(d.Webhooks, name) {
+				w.owe(d.Event)
+			}
 		}
 	}
 }
@@ -200,10 +272,8 @@ func (n *Notifier) States() map[string]State {
 	all := make(map[string]State, len(n.workers))
 	for name, w := range n.workers {
 		w.mu.Lock()
-		s := w.state
+		all[name] = State{Fates: w.queue.fates, Queued: len(w.queue.owed), LastError: w.lastError, Problem: w.hook.Problem}
 		w.mu.Unlock()
-		s.Queued = len(w.queue)
-		all[name] = s
 	}
 	return all
 }
@@ -222,49 +292,48 @@ func (n *Notifier) Test(ctx context.Context, name string, e Event) (status int, 
 	return w.send(ctx, e)
 }
 
+// run tells what is owed, one event at a time.
 func (w *worker) run(ctx context.Context) {
-	for {
+	for ctx.Err() == nil {
+		w.mu.Lock()
+		e, wait := w.queue.next(time.Now())
+		w.mu.Unlock()
+		if wait == 0 {
+			w.try(ctx, e)
+			continue
+		}
+		var due <-chan time.Time
+		if wait > 0 {
+			due = time.After(wait)
+		}
 		select {
 		case <-ctx.Done():
-			return
-		case e := <-w.queue:
-			w.deliver(ctx, e)
+		case <-due:
+		case <-w.wake:
 		}
 	}
 }
 
-// deliver tries until it succeeds, is refused, or has failed too often.
-func (w *worker) deliver(ctx context.Context, e Event) {
-	pause := w.deps.FirstPause
-	for try := 1; ; try++ {
-		status, err := w.send(ctx, e)
-		switch {
-		case err == nil:
-			w.mu.Lock()
-			w.state.Delivered++
-			w.mu.Unlock()
-			return
-		case ctx.Err() != nil:
-			return
-		case try == triesMax || status >= 400 && status < 500 && status != http.StatusTooManyRequests && status != http.StatusRequestTimeout:
-			w.dropped(err.Error())
-			return
-		}
-		select {
-		case <-time.After(pause/2 + rand.N(pause)):
-		case <-ctx.Done():
-			return
-		}
-		pause = min(2*pause, pauseMax)
+// try sends an event, and notes what comes of it. Who says that asking again is of no use is not asked again.
+func (w *worker) try(ctx context.Context, e Event) {
+	status, err := w.send(ctx, e)
+	if err != nil && ctx.Err() != nil {
+		return
 	}
-}
-
-func (w *worker) dropped(why string) {
 	w.mu.Lock()
-	w.state.Dropped++
-	name := w.state.Name
-	w.mu.Unlock()
-	w.deps.Log.Warn("a webhook was not told of an event", "webhook", name, "error", why)
+	defer w.mu.Unlock()
+	switch {
+	case err == nil:
+		w.queue.settle(time.Now(), e.ID, Delivered, false)
+	case status >= 400 && status < 500 && status != http.StatusTooManyRequests && status != http.StatusRequestTimeout:
+		w.queue.settle(time.Now(), e.ID, Refused, false)
+		w.deps.Log.Warn("a webhook refuses an event", "webhook", w.hook.Name, "event", e.ID, "error", err)
+	default:
+		if w.queue.failures == 0 {
+			w.deps.Log.Warn("a webhook cannot be told; it is tried again for an hour", "webhook", w.hook.Name, "event", e.ID, "error", err)
+		}
+		w.queue.settle(time.Now(), e.ID, 0, true)
+	}
 }
 
 // send tries once.
@@ -275,10 +344,10 @@ func (w *worker) send(ctx context.Context, e Event) (status int, err error) {
 	defer func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		w.state.LastError = ""
+		w.lastError = ""
 		if err != nil {
 			text := err.Error()
-			w.state.LastError = strings.ToValidUTF8(text[:min(len(text), errorMax)], "")
+			w.lastError = strings.ToValidUTF8(text[:min(len(text), errorMax)], "")
 		}
 	}()
 	if hook.Problem != "" {
@@ -290,7 +359,7 @@ func (w *worker) send(ctx context.Context, e Event) (status int, err error) {
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, hook.URL, bytes.NewReader(body))
 	if err != nil {
-		return 0, err
+		return 0, errors.New("its URL cannot be used") // what is wrong would quote it
 	}
 	stamp := strconv.FormatInt(time.Now().Unix(), 10)
 	request.Header.Set("Content-Type", "application/json")

@@ -86,7 +86,7 @@ func TestToldSignedAndAgain(t *testing.T) {
 	r.answers <- http.StatusInternalServerError
 	r.answers <- http.StatusTooManyRequests
 	n := start(t, hook("pager", r.URL))
-	n.Tell(notify.Event{ID: "evt_1", Type: "alert", Text: "look"})
+	n.Tell(notify.Event{ID: "evt_1", Type: "alert", At: time.Now(), Text: "look"})
 	for range 3 {
 		one := r.next(t)
 		var event notify.Event
@@ -97,36 +97,87 @@ func TestToldSignedAndAgain(t *testing.T) {
 			t.Errorf("signature %s, want %s", one.head.Get("Aimux-Signature"), want)
 		}
 	}
-	eventually(t, n, "pager", func(s notify.State) bool { return s.Delivered == 1 && s.Dropped == 0 && s.LastError == "" })
+	eventually(t, n, "pager", func(s notify.State) bool {
+		return s.Fates[notify.Delivered] == 1 && s.Dropped() == 0 && s.LastError == ""
+	})
 }
 
-// Who refuses is not asked again, who never answers well is given up, and neither holds up anybody else.
+// Who refuses is not asked again, who fails is owed the event and hears what is new meanwhile, and neither holds up anybody else.
 func TestOneDoesNotHoldUpTheOther(t *testing.T) {
 	refuses, broken, well := listen(t), listen(t), listen(t)
 	refuses.answers <- http.StatusGone
-	for range 20 {
+	n := start(t, hook("refuses", refuses.URL), hook("broken", broken.URL), hook("well", well.URL))
+	for range 5 {
 		broken.answers <- http.StatusBadGateway
 	}
-	n := start(t, hook("refuses", refuses.URL), hook("broken", broken.URL), hook("well", well.URL))
-	n.Tell(notify.Event{ID: "evt_1", Type: "transition"})
+	n.Tell(notify.Event{ID: "evt_1", Seq: 1, Type: "transition", At: time.Now()})
 	well.next(t)
-	eventually(t, n, "refuses", func(s notify.State) bool { return s.Dropped == 1 && strings.Contains(s.LastError, "410") })
-	eventually(t, n, "broken", func(s notify.State) bool { return s.Dropped == 1 })
+	eventually(t, n, "refuses", func(s notify.State) bool { return s.Fates[notify.Refused] == 1 && strings.Contains(s.LastError, "410") })
+	eventually(t, n, "broken", func(s notify.State) bool { return s.Fates[notify.Delivered] == 1 })
 	if asked := len(refuses.heard); asked != 1 {
 		t.Errorf("who refuses was asked %d times", asked)
 	}
+	if asked := len(broken.heard); asked != 6 {
+		t.Errorf("who failed 5 times was asked %d times", asked)
+	}
 }
 
-// Only what was asked for is told, a full queue drops and counts, and a webhook that is deleted hears no more.
+// An event that its receiver never takes stands aside: what comes later is told.
+func TestPoisonStandsAside(t *testing.T) {
+	heard := make(chan string, 100)
+	picky := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if id := r.Header.Get("Aimux-Event-Id"); id == "poison" {
+			w.WriteHeader(http.StatusInternalServerError)
+		} else {
+			heard <- id
+		}
+	}))
+	defer picky.Close()
+	n := start(t, hook("picky", picky.URL))
+	n.Tell(notify.Event{ID: "poison", Seq: 1, Type: "alert", At: time.Now()})
+	for i := range 20 {
+		n.Tell(notify.Event{ID: fmt.Sprint(i), Seq: uint64(2 + i), Type: "alert", At: time.Now()})
+	}
+	told := map[string]bool{}
+	for len(told) < 20 {
+		select {
+		case id := <-heard:
+			told[id] = true
+		case <-time.After(10 * time.Second):
+			t.Fatalf("only %d of 20 are told", len(told))
+		}
+	}
+	eventually(t, n, "picky", func(s notify.State) bool { return s.Fates[notify.Delivered] == 20 && s.Queued == 1 })
+}
+
+// What one Notifier owes another one can take over, and goes on with; what it does not owe any more it does not tell.
+func TestDebtsMove(t *testing.T) {
+	r := listen(t)
+	before := notify.New(notify.Deps{Log: slog.New(slog.DiscardHandler)})
+	before.Set([]catalog.Hook{hook("a", r.URL), hook("b", r.URL, "alert")})
+	before.Tell(notify.Event{ID: "1", Seq: 1, Type: "transition", At: time.Now()})
+	before.Tell(notify.Event{ID: "2", Seq: 2, Type: "alert", At: time.Now()})
+	owed := before.Owed()
+	before.Owe(nil)
+	if left := before.Owed(); len(owed) != 2 || len(owed[1].Webhooks) != 2 || len(left) != 0 {
+		t.Fatalf("owed %+v, then %+v", owed, left)
+	}
+	after := start(t, hook("a", r.URL), hook("b", r.URL, "alert"))
+	after.Owe(owed)
+	eventually(t, after, "a", func(s notify.State) bool { return s.Fates[notify.Delivered] == 2 })
+	eventually(t, after, "b", func(s notify.State) bool { return s.Fates[notify.Delivered] == 1 })
+}
+
+// Only what was asked for is told, who is owed too much hears the newest and the rest is counted, and a webhook that is deleted hears no more.
 func TestBounds(t *testing.T) {
 	r := listen(t)
 	n := notify.New(notify.Deps{Version: "test", Log: slog.New(slog.DiscardHandler)})
 	n.Set([]catalog.Hook{hook("alerts", r.URL, "alert")})
-	n.Tell(notify.Event{ID: "evt_0", Type: "transition"})
+	n.Tell(notify.Event{ID: "evt_0", Type: "transition", At: time.Now()})
 	for i := range 300 { // nobody runs, so nothing leaves the queue
-		n.Tell(notify.Event{ID: fmt.Sprint(i), Type: "alert"})
+		n.Tell(notify.Event{ID: fmt.Sprint(i), Seq: uint64(i), Type: "alert", At: time.Now()})
 	}
-	if s := n.States()["alerts"]; s.Queued != 256 || s.Dropped != 44 {
+	if s := n.States()["alerts"]; s.Queued != 256 || s.Fates[notify.Full] != 44 || n.Owed()[0].Event.ID != "44" {
 		t.Errorf("%+v", s)
 	}
 	n.Set(nil)

@@ -19,6 +19,11 @@
 // replica that saved tells the others over core NATS, content included (Notice), and every replica asks the stream's leader every
 // two seconds, in case the news was lost. Reads go to the stream's leader, never to a follower that may lag (AllowDirect is off).
 //
+// # The archive and the slate
+//
+// Archive keeps what was written by whom, and Slate one record that each leader leaves to the next; each is a stream of its own, so that the catalog's revisions
+// stay apart from them.
+//
 // # The file
 //
 // File is not a body but a second source: the operator's catalog file, watched, given as bytes whenever it changes. What
