@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/aimux/aimux/dataplane/internal/http1"
 )
 
 // bodies reads request bodies into pooled buffers under one common budget.
@@ -114,8 +116,8 @@ func (b *bodies) refuseBroken(err error) *Refusal {
 		b.tooSlow.Add(1)
 		return &Refusal{Status: http.StatusRequestTimeout, Reason: fmt.Sprintf("the body came slower than %d bytes a second", b.config.BodyBytesPerSec)}
 	}
-	if errors.Is(err, errChunk) {
-		return &Refusal{Status: http.StatusBadRequest, Reason: "the body could not be read to its end: " + errChunk.Error()}
+	if errors.Is(err, http1.ErrChunk) {
+		return &Refusal{Status: http.StatusBadRequest, Reason: "the body could not be read to its end: " + http1.ErrChunk.Error()}
 	}
 	// A client that left half-way: it will not hear it.
 	return &Refusal{Status: http.StatusBadRequest, Reason: "the body could not be read to its end", Gone: true}

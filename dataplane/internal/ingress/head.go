@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"github.com/aimux/aimux/dataplane/internal/http1"
 )
 
 // head is what stands above a request's body. It is strict: whatever two readers might understand in two ways is refused, because behind such a
@@ -60,7 +62,7 @@ func ambiguous(reason string) *Refusal {
 func (h *head) request(text string) *Refusal {
 	method, rest, _ := strings.Cut(text, " ")
 	target, version, ok := strings.Cut(rest, " ")
-	if !ok || !isToken(method) || target == "" {
+	if !ok || !http1.IsToken(method) || target == "" {
 		return ambiguous("the request line is malformed")
 	}
 	switch version {
@@ -100,14 +102,12 @@ func (h *head) line(text string) *Refusal {
 		return ambiguous("a header goes on in a second line")
 	}
 	name, value, ok := strings.Cut(text, ":")
-	if !ok || !isToken(name) {
+	if !ok || !http1.IsToken(name) {
 		return ambiguous("a header's name is malformed")
 	}
 	value = strings.Trim(value, " \t")
-	for i := range len(value) {
-		if value[i] < ' ' && value[i] != '\t' || value[i] == 0x7f {
-			return ambiguous("a header's value has a control character")
-		}
+	if http1.HasControl(value) {
+		return ambiguous("a header's value has a control character")
 	}
 	if len(h.lines) == linesMax {
 		return &Refusal{Status: http.StatusRequestHeaderFieldsTooLarge, Reason: "the request has more headers than the " + strconv.Itoa(linesMax) + " allowed"}
@@ -159,7 +159,7 @@ func (h *head) name(host string) *Refusal {
 	}
 	h.host = true
 	for i := range len(host) {
-		if c := host[i]; !isLetter(c) && !isDigit(c) && strings.IndexByte("!$%&'()*+,-.:;=[]_~", c) < 0 {
+		if c := host[i]; !http1.IsLetter(c) && !http1.IsDigit(c) && strings.IndexByte("!$%&'()*+,-.:;=[]_~", c) < 0 {
 			return ambiguous("the host has a character that it cannot have")
 		}
 	}
@@ -168,7 +168,7 @@ func (h *head) name(host string) *Refusal {
 
 func (h *head) announce(value string) *Refusal {
 	for i := range len(value) {
-		if !isDigit(value[i]) {
+		if !http1.IsDigit(value[i]) {
 			return ambiguous("content-length is no number of bytes")
 		}
 	}
@@ -217,16 +217,3 @@ func (e *lineEnds) find(p []byte) (end int, wrong bool) {
 		e.line, e.seen = at+1, at+1
 	}
 }
-
-// isToken reports a word as the names of methods and headers are.
-func isToken(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; !isLetter(c) && !isDigit(c) && strings.IndexByte("!#$%&'*+-.^_`|~", c) < 0 {
-			return false
-		}
-	}
-	return s != ""
-}
-
-func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
-func isDigit(c byte) bool  { return c >= '0' && c <= '9' }

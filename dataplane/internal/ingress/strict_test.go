@@ -362,3 +362,43 @@ func BenchmarkHead(b *testing.B) {
 		}
 	}
 }
+
+// endless is a connection that says the same over and over.
+type endless struct {
+	net.Conn
+	said []byte
+	at   int
+}
+
+func (e *endless) Read(p []byte) (int, error) {
+	n := copy(p, e.said[e.at:])
+	if e.at += n; e.at == len(e.said) {
+		e.at = 0
+	}
+	return n, nil
+}
+
+// A body of 64 KiB, in chunks of a size.
+func BenchmarkChunks(b *testing.B) {
+	for _, size := range []int{64, 1 << 10, 32 << 10} {
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			said := strings.Repeat(fmt.Sprintf("%x\r\n%s\r\n", size, strings.Repeat("x", size)), (64<<10)/size) + "0\r\n\r\n"
+			c := &conn{raw: &endless{said: []byte(said)}, in: make([]byte, inBytes)}
+			p := make([]byte, 64<<10)
+			b.SetBytes(64 << 10)
+			b.ReportAllocs()
+			for b.Loop() {
+				body, all := contentOf(c, &head{chunked: true}), 0
+				for !body.over() {
+					n, err := body.Read(p[all:])
+					if all += n; err != nil && err != io.EOF { //nolint:errorlint // a Reader's end is this very value
+						b.Fatal(err)
+					}
+				}
+				if all != len(p) {
+					b.Fatal(all)
+				}
+			}
+		})
+	}
+}

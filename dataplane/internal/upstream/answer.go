@@ -1,25 +1,24 @@
 package upstream
 
 import (
-	"bytes"
-	"errors"
 	"io"
-	"math"
 	"strconv"
 	"strings"
+
+	"github.com/aimux/aimux/dataplane/internal/http1"
 )
 
 // answer is one answer on a conn: its headers, and its body as it comes. It is strict: what two readers might understand differently
 // is not HTTP.
 type answer struct {
-	conn  *conn
-	lines []Field // as they came
-	stop  func() bool
-	mode  mode
-	left  int64 // bytes of the body, or of the chunk, that are still to come
-	state chunkState
-	keep  bool // the connection may serve again
-	ended bool // the body came to its end in order
+	conn   *conn
+	lines  []Field // as they came
+	stop   func() bool
+	mode   mode
+	left   int64 // bytes of a sized body that are still to come
+	chunks http1.Chunks
+	keep   bool // the connection may serve again
+	ended  bool // the body came to its end in order
 }
 
 // mode is how the end of a body is found.
@@ -29,16 +28,6 @@ const (
 	untilClose mode = iota
 	sized
 	inChunks
-)
-
-// chunkState is what comes next in a chunked body.
-type chunkState uint8
-
-const (
-	chunkSize chunkState = iota
-	chunkData
-	chunkEnd
-	trailer
 )
 
 // Get gives the first value of a header, whatever the case of its name.
@@ -66,11 +55,11 @@ func (a *answer) parse(head string) (status int, err error) {
 	for rest != "" {
 		line, rest, _ = strings.Cut(rest, "\r\n")
 		name, value, ok := strings.Cut(line, ":")
-		if !ok || !isToken(name) {
+		if !ok || !http1.IsToken(name) {
 			return 0, errNotHTTP
 		}
 		value = strings.Trim(value, " \t")
-		if strings.ContainsFunc(value, isControl) {
+		if http1.HasControl(value) {
 			return 0, errNotHTTP
 		}
 		a.lines = append(a.lines, Field{name, value})
@@ -82,7 +71,7 @@ func (a *answer) parse(head string) (status int, err error) {
 	case a.mode == inChunks && a.left >= 0:
 		return 0, errNotHTTP // both lengths: one of them is a lie
 	case a.mode == inChunks:
-		a.left = 0
+		a.chunks.Lenient = true
 	case a.left >= 0:
 		a.mode = sized
 	default:
@@ -111,15 +100,6 @@ func (a *answer) frame(name, value string) error {
 		}
 	}
 	return nil
-}
-
-func isToken(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; c <= ' ' || c >= 0x7f || strings.IndexByte("()<>@,;:\\\"/[]?={}", c) >= 0 {
-			return false
-		}
-	}
-	return s != ""
 }
 
 // Read gives what has come, and waits only when nothing has. It may return bytes and io.EOF together.
@@ -169,83 +149,26 @@ func (a *answer) readSized(p []byte) (int, error) {
 }
 
 // readChunks gives the data of every chunk that has come, as far as p has room; so many small events cost one read.
-func (a *answer) readChunks(p []byte) (n int, err error) {
+func (a *answer) readChunks(p []byte) (int, error) {
 	c := a.conn
-	for !a.ended {
-		if a.state == chunkData && c.from < c.to {
-			if n == len(p) {
-				return n, nil
-			}
-			k := copy(p[n:], c.in[c.from:min(c.to, c.from+int(min(a.left, math.MaxInt32)))])
-			n, c.from, a.left = n+k, c.from+k, a.left-int64(k)
-			if a.left == 0 {
-				a.state = chunkEnd
-			}
-			continue
+	for {
+		n, used, err := a.chunks.Next(p, c.in[c.from:c.to])
+		c.from += used
+		if a.ended = a.chunks.Ended(); a.ended {
+			return n, io.EOF
 		}
-		if a.state != chunkData {
-			more, err := a.control()
-			if err != nil {
-				return n, err
-			}
-			if !more {
-				continue
-			}
-		}
-		if n > 0 {
-			return n, nil
-		}
-		if err := c.fill(); err != nil {
+		if n > 0 || err != nil {
 			return n, err
 		}
-	}
-	return n, io.EOF
-}
-
-// chunkLineMax bounds a chunk's size with its extensions, and the trailer.
-const chunkLineMax = 4 << 10
-
-var errChunk = errors.New("a chunk of the answer is malformed")
-
-// control takes one line between the data; more says that it has not come whole.
-func (a *answer) control() (more bool, err error) {
-	c := a.conn
-	end := bytes.IndexByte(c.in[c.from:c.to], '\n')
-	if end < 0 {
-		if c.to-c.from > chunkLineMax {
-			return false, errChunk
+		if left := a.chunks.Left(); left > int64(len(c.in)) || left > 0 && len(p) == 0 {
+			n, err := c.raw.Read(p[:min(int64(len(p)), left)])
+			a.chunks.Skip(n)
+			return n, err
 		}
-		return true, nil
-	}
-	line := c.in[c.from : c.from+end]
-	c.from += end + 1
-	if len(line) == 0 || line[len(line)-1] != '\r' {
-		return false, errChunk
-	}
-	line = line[:len(line)-1]
-	switch a.state {
-	case chunkEnd:
-		if len(line) > 0 {
-			return false, errChunk
-		}
-		a.state = chunkSize
-	case trailer:
-		a.ended = len(line) == 0
-		if a.left += int64(len(line)); a.left > chunkLineMax {
-			return false, errChunk
-		}
-	default:
-		size, _, _ := bytes.Cut(line, []byte(";"))
-		n, err := strconv.ParseUint(string(bytes.TrimRight(size, " \t")), 16, 62)
-		if err != nil || size[0] == '+' {
-			return false, errChunk
-		}
-		a.left = int64(n)
-		if a.state = chunkData; n == 0 {
-			a.state = trailer
+		if err := c.fill(); err != nil {
+			return 0, err
 		}
 	}
-	return false, nil
 }
 
 // Close ends the attempt. The connection is kept if the body came to its end, nothing uncalled for came behind it, and nobody has

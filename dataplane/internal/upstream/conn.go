@@ -9,9 +9,10 @@ import (
 	"net"
 	"net/http"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
+
+	"github.com/aimux/aimux/dataplane/internal/http1"
 )
 
 // conn is one HTTP/1.1 connection. It serves one request at a time, on that request's goroutine.
@@ -80,7 +81,7 @@ func (c *conn) write(r *Request) error {
 	out = append(append(out, " HTTP/1.1\r\nHost: "...), r.URL.Host...)
 	out = append(out, "\r\nAccept-Encoding: identity\r\n"...)
 	for _, f := range r.Header {
-		if strings.ContainsFunc(f.Value, isControl) {
+		if http1.HasControl(f.Value) {
 			return errBadHeader
 		}
 		out = append(append(append(append(out, f.Name...), ": "...), f.Value...), "\r\n"...)
@@ -111,8 +112,6 @@ func (c *conn) write(r *Request) error {
 	}
 	return err
 }
-
-func isControl(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }
 
 // isClosed reports that the other end has ended the connection.
 func isClosed(err error) bool {
