@@ -166,9 +166,11 @@ const (
 type Ask struct {
 	Protocol Protocol
 	// Model as the client wrote it.
-	Model  string
-	Class  Class
-	Traits Trait
+	Model string
+	// Further says that the body names further models, of which the provider may use one in place of Model.
+	Further bool
+	Class   Class
+	Traits  Trait
 	// Needs are the capabilities that every candidate must have.
 	Needs Capability
 	// Wants are capabilities that the request can do without, at a loss: candidates that have them go first.

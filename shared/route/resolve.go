@@ -171,6 +171,13 @@ func (t *Table) walkNames(model string, w *walker) (served bool) {
 	return served
 }
 
+// serves reports whether a provider has a model of that name, or one that answers to it.
+func (n *names) serves(name string, provider int32) bool {
+	its := func(h hop) bool { return h.provider == provider }
+	return slices.ContainsFunc(n.exact[name], its) ||
+		slices.ContainsFunc(n.patterns, func(p pattern) bool { return Match(p.text, name) && slices.ContainsFunc(p.hops, its) })
+}
+
 func (t *Table) walkAny(w *walker) bool {
 	return !t.policy.RejectUnknown && w.visit(t.names.all, byPolicy)
 }

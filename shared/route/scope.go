@@ -111,16 +111,27 @@ func (t *Table) Permits(ask *Ask) Verdict {
 		return Verdict{}
 	}
 	v := Verdict{Outcome: NotPermitted, model: ask.Model}
-	_, rest, pinned := t.pinned(ask.Model)
 	switch {
-	case !s.Model(ask.Model) && (!pinned || !s.Model(rest)):
+	case !s.Model(ask.Model) && !t.permitsPinned(s, ask.Model):
 		v.barred = fmt.Sprintf("this key may not use model %q; it may use %s", ask.Model, s.allowed("models", Terms.models))
+	case ask.Further && len(s.models) > 0:
+		v.barred = "this key may not leave the choice among further models to the provider; it may use " + s.allowed("models", Terms.models)
 	case !s.class(ask.Class):
 		v.barred = fmt.Sprintf("this key may not send requests of class %q, which this is; it may send %s", ask.Class, s.allowed("classes", Terms.classes))
 	default:
 		return Verdict{}
 	}
 	return v
+}
+
+// permitsPinned reports whether a name is a provider's with a model of that provider behind it that may be asked for. An id of somebody else's that
+// only looks so must be in the scope itself.
+func (t *Table) permitsPinned(s *Scope, name string) bool {
+	provider, rest, pinned := t.pinned(name)
+	if !pinned || !s.Model(rest) {
+		return false
+	}
+	return len(t.names.exact[name]) == 0 || t.names.serves(rest, int32(provider))
 }
 
 // barredAll says that nobody who serves the model is in the scope.

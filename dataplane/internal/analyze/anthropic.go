@@ -79,6 +79,8 @@ func (a *Analyzer) anthropicSetting(key []byte) {
 			a.value()
 			a.need(route.MCP)
 		}
+	case "models", "fallbacks":
+		a.furtherModels()
 	default:
 		a.value()
 	}

@@ -131,6 +131,8 @@ func (a *Analyzer) openAISetting(key []byte) {
 		a.optionalString()
 	case "store":
 		a.boolean()
+	case "models", "fallbacks":
+		a.furtherModels()
 	default:
 		a.value()
 	}

@@ -36,6 +36,12 @@ func (a *Analyzer) modelField() {
 	a.out.Ask.Model = a.intern(t)
 }
 
+// furtherModels reads a member of others' formats: the models that a provider may use in place of the one asked for.
+func (a *Analyzer) furtherModels() {
+	a.out.Ask.Further = a.peek() != 'n' || a.out.Ask.Further
+	a.value()
+}
+
 // streamField reads the stream flag.
 func (a *Analyzer) streamField() { a.out.Stream = a.boolean() }
 
