@@ -134,6 +134,15 @@ func (k *Keeper) Listener(plain net.Listener, protocols ...string) net.Listener 
 	})
 }
 
+// Sever closes a connection, whatever speaks on it, without a farewell: TLS would send one first, and wait up to 5 s for room where the other side
+// takes nothing. For whoever holds a lock, and owes the other side nothing.
+func Sever(conn net.Conn) {
+	if over, ok := conn.(interface{ NetConn() net.Conn }); ok {
+		conn = over.NetConn()
+	}
+	_ = conn.Close() // nothing is owed on it
+}
+
 // Client is a configuration for one connection to host, by what the files hold now.
 func (k *Keeper) Client(host string) *tls.Config {
 	cert, pool := k.current()

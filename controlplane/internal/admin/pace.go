@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/aimux/aimux/shared/certs"
 )
 
 // What one client may cost the others.
@@ -148,7 +150,7 @@ func (c *crowd) note(conn net.Conn, state http.ConnState) {
 				worst = conn // all are at work: the newest goes
 			}
 			delete(c.conns, worst)
-			_ = worst.Close() // nothing was promised on it
+			certs.Sever(worst)
 			if worst == conn {
 				return
 			}

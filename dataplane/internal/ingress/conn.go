@@ -56,6 +56,7 @@ func (c *conn) serve() {
 	defer c.cancel(nil)
 	defer c.survive()
 	wait, late := c.server.config.HeaderTimeout, time.Now().Add(c.server.config.HeaderTimeout)
+	_ = c.raw.SetWriteDeadline(late) // of TLS's handshake; answers set their own
 	for c.hear(wait) {
 		text, refusal := c.head(late)
 		if refusal == nil && text == "" {

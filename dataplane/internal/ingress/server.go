@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/aimux/aimux/shared/certs"
 )
 
 // server accepts connections and knows those that are open. Each has a goroutine of its own.
@@ -93,7 +95,7 @@ func (s *server) welcome(raw net.Conn) {
 	s.mu.Unlock()
 	if !room {
 		s.refused.Add(1)
-		_ = raw.Close() // refused: nothing was promised
+		certs.Sever(raw)
 		return
 	}
 	s.accepted.Add(1)
@@ -121,7 +123,7 @@ func (s *server) evict() bool {
 	}
 	s.evicted.Add(1)
 	delete(s.conns, longest)
-	_ = longest.raw.Close() // nothing was promised
+	certs.Sever(longest.raw)
 	return true
 }
 
@@ -176,7 +178,7 @@ func (s *server) Drain(ctx context.Context) int {
 	cut := 0
 	s.each(func(c *conn) {
 		cut++
-		_ = c.raw.Close() // it does not read; there is nothing more to tell it
+		certs.Sever(c.raw) // it does not read; there is nothing more to tell it
 	})
 	return cut
 }
