@@ -101,6 +101,53 @@ func TestWhoOwnsNATSMakesNoTable(t *testing.T) {
 	}
 }
 
+// TestAnswersGoNowhereElse has somebody with all rights on the server repeat a genuine question with another place for the answer: proved for that
+// place, an answer of today could be told there later as the news.
+func TestAnswersGoNowhereElse(t *testing.T) {
+	dial := bustest.Serve(t)
+	node, cp := bustest.Join(t, dial, "node-1"), bustest.Join(t, dial, "cp-1")
+	forger := join(t, bus.Config{InProcess: dial, Name: "cp-2", Key: secret.NewKey([secret.KeySize]byte{9})})
+	asked := make(chan struct{}, 16)
+	stop, err := cp.ServeConfig(func() *tablev1.Config {
+		asked <- struct{}{}
+		return &tablev1.Config{Header: &tablev1.Header{Cluster: bustest.Cluster, ConfigRevision: 7}}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	const all, elsewhere = "aimux.v1." + bustest.Cluster + ".", "aimux.v1." + bustest.Cluster + ".region.far.config"
+	questions, err := forger.Conn().SubscribeSync(all + "config.get")
+	if err != nil {
+		t.Fatal(err)
+	}
+	answers, err := forger.Conn().SubscribeSync(elsewhere)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bustest.Settle(t, node, cp, forger)
+	ask := func() {
+		t.Helper()
+		if c, err := node.FetchConfig(t.Context()); err != nil || c.GetHeader().GetConfigRevision() != 7 {
+			t.Fatalf("%v %v", c, err)
+		}
+		<-asked
+	}
+	ask()
+	genuine, err := questions.NextMsg(10 * time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := forger.Conn().PublishRequest(all+"config.get", elsewhere, genuine.Data); err != nil {
+		t.Fatal(err)
+	}
+	bustest.Settle(t, forger)
+	ask() // comes after it
+	if n, _, _ := answers.Pending(); n != 0 || len(asked) != 0 {
+		t.Errorf("%d answers went elsewhere, %d questions were taken", n, len(asked))
+	}
+}
+
 // BenchmarkHealth is what a table of 200 targets costs at both ends together.
 func BenchmarkHealth(b *testing.B) {
 	dial := bustest.Serve(b)

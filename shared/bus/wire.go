@@ -149,11 +149,13 @@ func (b *Bus) request(ctx context.Context, l *lane, subject string, ask, answer 
 	return nil
 }
 
-// serve answers requests; exactly one server of the queue gets each. A nil answer leaves the request unanswered.
+// serve answers requests; exactly one server of the queue gets each. A nil answer leaves the request unanswered. Answers go to inboxes of the
+// cluster and nowhere else: where an answer goes is what no proof covers, so whoever repeats a request to another subject would have us prove a
+// message for it.
 func serve[T any, M message[T]](b *Bus, l *lane, subject, queue string, answer func(M) proto.Message) (stop func(), err error) {
 	return b.subscribe(l, subject, queue, func(raw *nats.Msg) bool {
 		ask := M(new(T))
-		if raw.Reply == "" || proto.Unmarshal(raw.Data, ask) != nil {
+		if !strings.HasPrefix(raw.Reply, inbox(b.cfg.Cluster, "")) || proto.Unmarshal(raw.Data, ask) != nil {
 			return false
 		}
 		if m := answer(ask); m != nil {
