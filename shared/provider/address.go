@@ -6,18 +6,28 @@ import "net/netip"
 var special = [...]netip.Prefix{
 	netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("100.64.0.0/10"),
 	netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("169.254.0.0/16"), netip.MustParsePrefix("172.16.0.0/12"),
-	netip.MustParsePrefix("192.0.0.0/24"), netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("192.168.0.0/16"),
-	netip.MustParsePrefix("198.18.0.0/15"), netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("203.0.113.0/24"),
-	netip.MustParsePrefix("224.0.0.0/4"), netip.MustParsePrefix("240.0.0.0/4"),
-	netip.MustParsePrefix("::/127"), netip.MustParsePrefix("64:ff9b::/96"), netip.MustParsePrefix("64:ff9b:1::/48"),
-	netip.MustParsePrefix("100::/64"), netip.MustParsePrefix("2001::/32"), netip.MustParsePrefix("2001:db8::/32"),
-	netip.MustParsePrefix("2002::/16"), netip.MustParsePrefix("fc00::/7"), netip.MustParsePrefix("fe80::/10"), netip.MustParsePrefix("ff00::/8"),
+	netip.MustParsePrefix("192.0.0.0/24"), netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("192.88.99.0/24"),
+	netip.MustParsePrefix("192.168.0.0/16"), netip.MustParsePrefix("198.18.0.0/15"), netip.MustParsePrefix("198.51.100.0/24"),
+	netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("224.0.0.0/4"), netip.MustParsePrefix("240.0.0.0/4"),
+	netip.MustParsePrefix("2001::/23"), netip.MustParsePrefix("2001:db8::/32"), netip.MustParsePrefix("2002::/16"), netip.MustParsePrefix("3fff::/20"),
 }
 
-// metadata are the clouds' services that hand keys to whoever asks; never written to.
-var metadata = [...]netip.Addr{
-	netip.MustParseAddr("169.254.169.254"), netip.MustParseAddr("169.254.170.2"), netip.MustParseAddr("100.100.100.200"),
-	netip.MustParseAddr("fd00:ec2::254"),
+// unicast is where IPv6 has its public addresses: what is outside is reserved, of this link or site, or another form of an IPv4 address.
+var unicast = netip.MustParsePrefix("2000::/3")
+
+// metadata are the clouds' services that hand keys to whoever asks; never written to. Of IPv4 they stand on the link, but for a few.
+var metadata = [...]netip.Prefix{
+	netip.MustParsePrefix("169.254.0.0/16"), netip.MustParsePrefix("100.100.100.200/32"), netip.MustParsePrefix("168.63.129.16/32"),
+	netip.MustParsePrefix("192.0.0.192/32"), netip.MustParsePrefix("fd00:ec2::/32"), netip.MustParsePrefix("fd20:ce::254/128"),
+}
+
+// embedded are the networks of IPv6 whose addresses lead to an IPv4 address in them, and at which byte it stands; never written to.
+var embedded = [...]struct {
+	network netip.Prefix
+	at      int
+}{
+	{netip.MustParsePrefix("::/96"), 12}, {netip.MustParsePrefix("::ffff:0:0:0/96"), 12}, {netip.MustParsePrefix("64:ff9b::/96"), 12},
+	{netip.MustParsePrefix("64:ff9b:1::/48"), 12}, {netip.MustParsePrefix("2002::/16"), 2},
 }
 
 // PublicAddress reports that an address may belong to a provider on the Internet. IPv6 forms of IPv4 addresses count as those.
@@ -28,16 +38,22 @@ func PublicAddress(a netip.Addr) bool {
 			return false
 		}
 	}
-	return a.IsValid()
+	return a.Is4() || unicast.Contains(a)
 }
 
-// MetadataAddress reports that an address is a cloud's metadata service, which no provider may have even where private addresses
+// MetadataAddress reports that an address is, or leads to, a cloud's metadata service, which no provider may have even where private addresses
 // are allowed.
 func MetadataAddress(a netip.Addr) bool {
 	a = a.Unmap().WithZone("")
-	for _, m := range metadata {
-		if a == m {
+	for _, network := range metadata {
+		if network.Contains(a) {
 			return true
+		}
+	}
+	for _, form := range embedded {
+		if form.network.Contains(a) {
+			bytes := a.As16()
+			return MetadataAddress(netip.AddrFrom4([4]byte(bytes[form.at : form.at+4])))
 		}
 	}
 	return false
