@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"strings"
 
@@ -50,7 +49,7 @@ func (c *auditCommand) Run(ctx context.Context, street Street) error {
 		if err := chain.End(page.Msg.GetLast(), page.Msg.GetHead()); err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(street.Stdout, "%d entries, up to number %d: each follows from the one before, and the last is the catalog's\n", count, page.Msg.GetLast())
+		err = tell(street.Stdout, "%d entries, up to number %d: each follows from the one before, and the last is the catalog's\n", count, page.Msg.GetLast())
 		return err
 	}
 }
@@ -61,12 +60,12 @@ func (c *auditCommand) print(out io.Writer, entry *adminv1.AuditEntry) error {
 	}
 	procedure := entry.GetProcedure()
 	procedure = procedure[strings.LastIndexByte(procedure, '.')+1:]
-	fmt.Fprintf(out, "%d  %s  %s  %s  at %s\n", entry.GetNumber(), moment(entry.GetAtUnixMs()), entry.GetActor(), procedure, entry.GetReplica())
+	_ = tell(out, "%d  %s  %s  %s  at %s\n", entry.GetNumber(), moment(entry.GetAtUnixMs()), entry.GetActor(), procedure, entry.GetReplica())
 	for _, change := range entry.GetChanges() {
-		fmt.Fprintf(out, "     %s: %s -> %s\n", change.GetPath(), orDash(change.GetFrom()), orDash(change.GetTo()))
+		_ = tell(out, "     %s: %s -> %s\n", change.GetPath(), orDash(change.GetFrom()), orDash(change.GetTo()))
 	}
 	if more := entry.GetMore(); more > 0 {
-		fmt.Fprintf(out, "     and %d changes more\n", more)
+		_ = tell(out, "     and %d changes more\n", more)
 	}
 	return nil
 }

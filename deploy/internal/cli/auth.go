@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"fmt"
 
 	"connectrpc.com/connect"
 
@@ -64,6 +63,6 @@ func (c *authSet) Run(ctx context.Context, street Street) error {
 	if c.Output == "json" {
 		return printJSON(street.Stdout, answer.Msg)
 	}
-	_, err = fmt.Fprintf(street.Stdout, "auth is set, revision %d%s\n", answer.Msg.GetRevision(), reached(answer.Msg.GetReach()))
+	err = tell(street.Stdout, "auth is set, revision %d%s\n", answer.Msg.GetRevision(), reached(answer.Msg.GetReach()))
 	return err
 }

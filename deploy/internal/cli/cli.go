@@ -50,13 +50,14 @@ type commands struct {
 func Main(ctx context.Context, args []string, street Street) int {
 	var words commands
 	exit := -1
+	said := Street{Stdin: street.Stdin, Stdout: told{street.Stdout}, Stderr: told{street.Stderr}}
 	parser, err := kong.New(&words,
 		kong.Name("aimux"),
 		kong.Description("A gateway for language-model APIs: one address for many providers, with one view of their health."),
 		kong.Writers(street.Stdout, street.Stderr),
 		kong.Exit(func(code int) { exit = code }),
 		kong.BindTo(ctx, (*context.Context)(nil)),
-		kong.Bind(street),
+		kong.Bind(said),
 		kong.UsageOnError(),
 	)
 	if err != nil {
@@ -78,7 +79,7 @@ func Main(ctx context.Context, args []string, street Street) int {
 		if code, ok := errors.AsType[exitCode](err); ok {
 			return int(code)
 		}
-		fmt.Fprintf(street.Stderr, "aimux: %s\n", plain(err))
+		fmt.Fprintf(said.Stderr, "aimux: %s\n", plain(err))
 		return 1
 	}
 	return 0

@@ -133,7 +133,7 @@ func (c *keyCreate) Run(ctx context.Context, street Street) error {
 	if c.Output == "json" {
 		return printJSON(street.Stdout, answer.Msg)
 	}
-	fmt.Fprintf(street.Stderr, "key %s is made, revision %d%s; it is shown this once:\n", answer.Msg.GetEntry().GetId(), answer.Msg.GetRevision(), reached(answer.Msg.GetReach()))
+	_ = tell(street.Stderr, "key %s is made, revision %d%s; it is shown this once:\n", answer.Msg.GetEntry().GetId(), answer.Msg.GetRevision(), reached(answer.Msg.GetReach()))
 	_, err = fmt.Fprintln(street.Stdout, answer.Msg.GetKey())
 	return err
 }
@@ -160,7 +160,7 @@ func (c *keyCreate) offline(key *adminv1.ClientKey, street Street) error {
 	if c.Output == "json" {
 		return printJSON(street.Stdout, &adminv1.CreateKeyResponse{Entry: &adminv1.KeyEntry{Id: id, Key: key}, Key: whole.Reveal()})
 	}
-	fmt.Fprintf(street.Stdout, "%s\n\n", whole.Reveal())
+	_ = tell(street.Stdout, "%s\n\n", whole.Reveal())
 	return printJSON(street.Stdout, &adminv1.Catalog{Keys: map[string]*adminv1.ClientKey{id: key}})
 }
 
@@ -254,7 +254,7 @@ func (r *remote) change(ctx context.Context, street Street, id, done string, cha
 	if r.Output == "json" {
 		return printJSON(street.Stdout, answer.Msg)
 	}
-	_, err = fmt.Fprintf(street.Stdout, "key %s is %s, revision %d%s\n", id, done, answer.Msg.GetRevision(), reached(answer.Msg.GetReach()))
+	err = tell(street.Stdout, "key %s is %s, revision %d%s\n", id, done, answer.Msg.GetRevision(), reached(answer.Msg.GetReach()))
 	return err
 }
 
@@ -303,7 +303,7 @@ func (c *keyRevoke) Run(ctx context.Context, street Street) error {
 	if c.Output == "json" {
 		return printJSON(street.Stdout, answer.Msg)
 	}
-	_, err = fmt.Fprintf(street.Stdout, "key %s is revoked, revision %d%s\n", c.ID, answer.Msg.GetRevision(), reached(answer.Msg.GetReach()))
+	err = tell(street.Stdout, "key %s is revoked, revision %d%s\n", c.ID, answer.Msg.GetRevision(), reached(answer.Msg.GetReach()))
 	return err
 }
 
@@ -321,6 +321,6 @@ func (c *keyDelete) Run(ctx context.Context, street Street) error {
 	if c.Output == "json" {
 		return printJSON(street.Stdout, answer.Msg)
 	}
-	_, err = fmt.Fprintf(street.Stdout, "key %s is deleted, revision %d%s\n", c.ID, answer.Msg.GetRevision(), reached(answer.Msg.GetReach()))
+	err = tell(street.Stdout, "key %s is deleted, revision %d%s\n", c.ID, answer.Msg.GetRevision(), reached(answer.Msg.GetReach()))
 	return err
 }

@@ -132,7 +132,7 @@ func (c *limitSet) Run(ctx context.Context, street Street) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(street.Stdout, "%s is limited to %s, revision %d\n", c.Scope, inWords(wanted), answer.Msg.GetRevision())
+	err = tell(street.Stdout, "%s is limited to %s, revision %d\n", c.Scope, inWords(wanted), answer.Msg.GetRevision())
 	return err
 }
 
@@ -144,7 +144,7 @@ func (c *limitUnset) Run(ctx context.Context, street Street) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(street.Stdout, "%s is not limited any more, revision %d\n", c.Scope, answer.Msg.GetRevision())
+	err = tell(street.Stdout, "%s is not limited any more, revision %d\n", c.Scope, answer.Msg.GetRevision())
 	return err
 }
 

@@ -46,9 +46,9 @@ func (c *providerOverride) Run(ctx context.Context, street Street) error {
 		return printJSON(street.Stdout, answer.Msg)
 	}
 	if c.State == "none" {
-		_, err = fmt.Fprintf(street.Stdout, "%s stands as its health is (revision %d)\n", c.ID, answer.Msg.GetRevision())
+		err = tell(street.Stdout, "%s stands as its health is (revision %d)\n", c.ID, answer.Msg.GetRevision())
 		return err
 	}
-	_, err = fmt.Fprintf(street.Stdout, "%s: %s by hand %s (revision %d)\n", c.ID, c.State, until, answer.Msg.GetRevision())
+	err = tell(street.Stdout, "%s: %s by hand %s (revision %d)\n", c.ID, c.State, until, answer.Msg.GetRevision())
 	return err
 }

@@ -36,6 +36,9 @@ func printJSON(out io.Writer, message proto.Message) error {
 func grid(out io.Writer, rows [][]string) error {
 	columns := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, row := range rows {
+		for i := range row {
+			row[i] = oneLine(row[i])
+		}
 		fmt.Fprintln(columns, strings.Join(row, "\t"))
 	}
 	return columns.Flush()

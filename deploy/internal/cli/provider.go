@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"strings"
 
 	"connectrpc.com/connect"
@@ -103,7 +102,7 @@ func (c *providerSet) Run(ctx context.Context, street Street) error {
 		}
 		revision = updated.Msg.GetRevision()
 	}
-	_, err = fmt.Fprintf(street.Stdout, "provider %s is set, revision %d\n", c.ID, revision)
+	err = tell(street.Stdout, "provider %s is set, revision %d\n", c.ID, revision)
 	return err
 }
 
@@ -118,6 +117,6 @@ func (c *providerDelete) Run(ctx context.Context, street Street) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(street.Stdout, "provider %s is deleted, revision %d\n", c.ID, answer.Msg.GetRevision())
+	err = tell(street.Stdout, "provider %s is deleted, revision %d\n", c.ID, answer.Msg.GetRevision())
 	return err
 }

@@ -46,7 +46,7 @@ func (r *remote) route(ctx context.Context, routing *adminv1.Routing, revision u
 	if r.Output == "json" {
 		return printJSON(street.Stdout, answer.Msg)
 	}
-	_, err = fmt.Fprintf(street.Stdout, "routing is set, revision %d\n", answer.Msg.GetRevision())
+	err = tell(street.Stdout, "routing is set, revision %d\n", answer.Msg.GetRevision())
 	return err
 }
 
@@ -127,7 +127,7 @@ func inEditor(ctx context.Context, message proto.Message, street Street) (text [
 		}
 	}
 	words := exec.CommandContext(ctx, "sh", "-c", editor+` "$1"`, "sh", file.Name()) //nolint:gosec // the person's own editor, with its flags
-	words.Stdin, words.Stdout, words.Stderr = street.Stdin, street.Stdout, street.Stderr
+	words.Stdin, words.Stdout, words.Stderr = street.Stdin, beneath(street.Stdout), beneath(street.Stderr)
 	if err := words.Run(); err != nil {
 		_ = os.Remove(file.Name())
 		return nil, "", fmt.Errorf("the editor %q ($VISUAL, $EDITOR): %w", editor, err)

@@ -81,7 +81,7 @@ func (c *tableCommand) Run(ctx context.Context, street Street) error {
 		return printJSON(street.Stdout, answer.Msg)
 	}
 	header := answer.Msg.GetHealth().GetHeader()
-	fmt.Fprintf(street.Stdout, "revision %d, epoch %d, led by %s\n", answer.Msg.GetConfig().GetHeader().GetConfigRevision(), header.GetEpoch(), orDash(header.GetLeader()))
+	_ = tell(street.Stdout, "revision %d, epoch %d, led by %s\n", answer.Msg.GetConfig().GetHeader().GetConfigRevision(), header.GetEpoch(), orDash(header.GetLeader()))
 	health := byTarget(answer.Msg.GetHealth())
 	rows := [][]string{{"PROVIDER", "MODEL", "PROTOCOL", "SERVES", "STATE", "WEIGHT", "CONTEXT"}}
 	for _, provider := range answer.Msg.GetConfig().GetProviders() {
@@ -147,17 +147,17 @@ func (c *explainCommand) Run(ctx context.Context, street Street) error {
 
 func printExplanation(out io.Writer, why *tablev1.Explanation) error {
 	if why.GetClass() == "" {
-		_, err := fmt.Fprintf(out, "it would be refused: %s\n", why.GetError())
+		err := tell(out, "it would be refused: %s\n", why.GetError())
 		return err
 	}
 	list := func(names []string) string { return orDash(strings.Join(names, ", ")) }
-	fmt.Fprintf(out, "model     %s\nclass     %s\ntraits    %s\nneeds     %s\n", why.GetRequestedModel(), why.GetClass(), list(why.GetTraits()), list(why.GetNeeds()))
+	_ = tell(out, "model     %s\nclass     %s\ntraits    %s\nneeds     %s\n", why.GetRequestedModel(), why.GetClass(), list(why.GetTraits()), list(why.GetNeeds()))
 	most := "no limit said"
 	if n := why.GetMaxOutputTokens(); n > 0 {
 		most = fmt.Sprintf("at most %d", n)
 	}
-	fmt.Fprintf(out, "tokens    about %d in, about %d out (%s)\n", why.GetPromptTokens(), why.GetExpectedOutputTokens(), most)
-	fmt.Fprintf(out, "session   %s\nstrategy  %s, priority %s\ntable     revision %d, at %s\n\n", orDash(why.GetSession()), why.GetStrategy(), why.GetPriority(), why.GetTable().GetConfigRevision(), why.GetNode())
+	_ = tell(out, "tokens    about %d in, about %d out (%s)\n", why.GetPromptTokens(), why.GetExpectedOutputTokens(), most)
+	_ = tell(out, "session   %s\nstrategy  %s, priority %s\ntable     revision %d, at %s\n\n", orDash(why.GetSession()), why.GetStrategy(), why.GetPriority(), why.GetTable().GetConfigRevision(), why.GetNode())
 	rows := [][]string{{"PROVIDER", "MODEL", "SCORE", "COST USD", "FIRST TOKEN", "TOTAL", "STATE", "WHY"}}
 	for _, one := range why.GetCandidates() {
 		score, cost := "-", "-"
@@ -173,10 +173,10 @@ func printExplanation(out io.Writer, why *tablev1.Explanation) error {
 		return err
 	}
 	if why.GetError() != "" {
-		_, err := fmt.Fprintf(out, "\nit would be refused: %s\n", why.GetError())
+		err := tell(out, "\nit would be refused: %s\n", why.GetError())
 		return err
 	}
-	_, err := fmt.Fprintf(out, "\ntried in this order: %s\n", strings.Join(why.GetChain(), " → "))
+	err := tell(out, "\ntried in this order: %s\n", strings.Join(why.GetChain(), " → "))
 	return err
 }
 
@@ -200,7 +200,7 @@ func (c *healthCommand) Run(ctx context.Context, street Street) error {
 	}
 	fmt.Fprintln(street.Stdout)
 	for _, change := range answer.Msg.GetHealth().GetTransitions() {
-		fmt.Fprintf(street.Stdout, "%s  %s/%s  %s → %s: %s\n", clock(change.GetAtUnixMs()), change.GetProvider(), orDash(change.GetModel()),
+		_ = tell(street.Stdout, "%s  %s/%s  %s → %s: %s\n", clock(change.GetAtUnixMs()), change.GetProvider(), orDash(change.GetModel()),
 			stateName(change.GetFrom()), stateName(change.GetTo()), change.GetReason())
 	}
 	return nil

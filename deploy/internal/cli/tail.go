@@ -43,7 +43,7 @@ func (c *tailCommand) Run(ctx context.Context, street Street) error {
 	ask := &adminv1.ListRequestsRequest{Limit: min(max(c.Last, 1), 500)}
 	source := ""
 	if c.Output == "text" {
-		fmt.Fprintf(street.Stdout, tailLine, "TIME", "REQUEST", "STATUS", "TOTAL", "FIRST", "CLASS", "MODEL", "WENT TO", "WHY", "COST USD")
+		_ = tell(street.Stdout, tailLine, "TIME", "REQUEST", "STATUS", "TOTAL", "FIRST", "CLASS", "MODEL", "WENT TO", "WHY", "COST USD")
 	}
 	for {
 		answer, err := api.ListRequests(ctx, connect.NewRequest(ask))
@@ -100,7 +100,7 @@ func (c *tailCommand) print(out io.Writer, r *outcomev1.Record) error {
 	if c.Output == "json" { // a line each, for other programs
 		text, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(r)
 		if err == nil {
-			_, err = fmt.Fprintf(out, "%s\n", compact(text))
+			err = tell(out, "%s\n", compact(text))
 		}
 		return err
 	}
@@ -114,7 +114,7 @@ func (c *tailCommand) print(out io.Writer, r *outcomev1.Record) error {
 	if r.GetFault() != "" {
 		why = r.GetFault()
 	}
-	if _, err := fmt.Fprintf(out, tailLine, time.UnixMilli(r.GetStartedUnixMs()).Format("15:04:05.000"), r.GetRequestId(), status, milliseconds(r.GetDurationMs()),
+	if err := tell(out, tailLine, time.UnixMilli(r.GetStartedUnixMs()).Format("15:04:05.000"), r.GetRequestId(), status, milliseconds(r.GetDurationMs()),
 		measured(r.GetFirstByteMs(), milliseconds), r.GetClass(), plainText(r.GetRequestedModel(), 24), plainText(went, 28), why, fmt.Sprintf("%.6f", float64(r.GetCostNanoUsd())/1e9)); err != nil {
 		return err
 	}
@@ -136,7 +136,7 @@ func (c *tailCommand) print(out io.Writer, r *outcomev1.Record) error {
 		if a.GetProbe() {
 			kind += " (probe)"
 		}
-		if _, err := fmt.Fprintf(out, "    %d. %s/%s%s: %s after %s, first token %s\n", i+1, a.GetTarget().GetProvider(), plainText(a.GetTarget().GetModel(), 64), kind, how,
+		if err := tell(out, "    %d. %s/%s%s: %s after %s, first token %s\n", i+1, a.GetTarget().GetProvider(), plainText(a.GetTarget().GetModel(), 64), kind, how,
 			milliseconds(a.GetDurationMs()), measured(a.GetFirstTokenMs(), milliseconds)); err != nil {
 			return err
 		}

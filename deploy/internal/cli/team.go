@@ -48,7 +48,7 @@ func (c *teamSet) Run(ctx context.Context, street Street) error {
 	if c.Output == "json" {
 		return printJSON(street.Stdout, answer.Msg)
 	}
-	_, err = fmt.Fprintf(street.Stdout, "team %s is set, revision %d%s\n", c.ID, answer.Msg.GetRevision(), reached(answer.Msg.GetReach()))
+	err = tell(street.Stdout, "team %s is set, revision %d%s\n", c.ID, answer.Msg.GetRevision(), reached(answer.Msg.GetReach()))
 	return err
 }
 
@@ -85,6 +85,6 @@ func (c *teamDelete) Run(ctx context.Context, street Street) error {
 	if c.Output == "json" {
 		return printJSON(street.Stdout, answer.Msg)
 	}
-	_, err = fmt.Fprintf(street.Stdout, "team %s is deleted, revision %d%s\n", c.ID, answer.Msg.GetRevision(), reached(answer.Msg.GetReach()))
+	err = tell(street.Stdout, "team %s is deleted, revision %d%s\n", c.ID, answer.Msg.GetRevision(), reached(answer.Msg.GetReach()))
 	return err
 }

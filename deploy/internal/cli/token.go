@@ -49,7 +49,7 @@ func (c *tokenCreate) Run(ctx context.Context, street Street) error {
 	if c.Output == "json" {
 		return printJSON(street.Stdout, answer.Msg)
 	}
-	fmt.Fprintf(street.Stderr, "token %s is %s, revision %d; it is shown this once:\n", answer.Msg.GetEntry().GetId(), answer.Msg.GetEntry().GetRole(), answer.Msg.GetRevision())
+	_ = tell(street.Stderr, "token %s is %s, revision %d; it is shown this once:\n", answer.Msg.GetEntry().GetId(), answer.Msg.GetEntry().GetRole(), answer.Msg.GetRevision())
 	_, err = fmt.Fprintln(street.Stdout, answer.Msg.GetToken())
 	return err
 }
@@ -91,7 +91,7 @@ func (c *tokenRevoke) Run(ctx context.Context, street Street) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(street.Stdout, "token %s is revoked, revision %d\n", c.ID, answer.Msg.GetRevision())
+	err = tell(street.Stdout, "token %s is revoked, revision %d\n", c.ID, answer.Msg.GetRevision())
 	return err
 }
 
@@ -121,6 +121,6 @@ func (c *tokenWhoami) Run(ctx context.Context, street Street) error {
 	if c.Output == "json" {
 		return printJSON(street.Stdout, answer.Msg)
 	}
-	_, err = fmt.Fprintf(street.Stdout, "%s is %s\n", answer.Msg.GetActor(), answer.Msg.GetRole())
+	err = tell(street.Stdout, "%s is %s\n", answer.Msg.GetActor(), answer.Msg.GetRole())
 	return err
 }

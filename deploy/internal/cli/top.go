@@ -62,7 +62,7 @@ func (c *topCommand) Run(ctx context.Context, street Street) error {
 	if err != nil {
 		return err
 	}
-	out, isFile := street.Stdout.(*os.File)
+	out, isFile := beneath(street.Stdout).(*os.File)
 	switch {
 	case c.Output == "json":
 		return printLook(street.Stdout, first)
@@ -165,7 +165,7 @@ const (
 func screen(looks []look, p page) []string {
 	now, then := looks[len(looks)-1], looks[0]
 	rows := topRows(now, then)
-	lines := []string{headline(now, then), ""}
+	lines := []string{fit(headline(now, then), p.width), ""}
 	if p.trouble != "" {
 		lines[1] = paint(p, 2, fit(p.trouble+"; shown is what was at "+now.at.Format("15:04:05"), p.width))
 	}

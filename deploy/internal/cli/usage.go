@@ -56,10 +56,10 @@ func (c *usageCommand) Run(ctx context.Context, street Street) error {
 		return err
 	}
 	if trouble := answer.Msg.GetTrouble(); trouble != "" {
-		fmt.Fprintf(street.Stderr, "the ledger may be behind: %s\n", trouble)
+		_ = tell(street.Stderr, "the ledger may be behind: %s\n", trouble)
 	}
 	if lost := answer.Msg.GetLost(); lost > 0 {
-		fmt.Fprintf(street.Stderr, "%d requests could not be written down and are not in the sums\n", lost)
+		_ = tell(street.Stderr, "%d requests could not be written down and are not in the sums\n", lost)
 	}
 	return nil
 }

@@ -65,7 +65,7 @@ func (c *webhookSet) Run(ctx context.Context, street Street) error {
 	if c.Output == "json" {
 		return printJSON(street.Stdout, answer.Msg)
 	}
-	_, err = fmt.Fprintf(street.Stdout, "webhook %s is set, revision %d; aimux webhook test %s tries it\n", c.Name, answer.Msg.GetRevision(), c.Name)
+	err = tell(street.Stdout, "webhook %s is set, revision %d; aimux webhook test %s tries it\n", c.Name, answer.Msg.GetRevision(), c.Name)
 	return err
 }
 
@@ -110,7 +110,7 @@ func (c *webhookDelete) Run(ctx context.Context, street Street) error {
 	if c.Output == "json" {
 		return printJSON(street.Stdout, answer.Msg)
 	}
-	_, err = fmt.Fprintf(street.Stdout, "webhook %s is deleted, revision %d\n", c.Name, answer.Msg.GetRevision())
+	err = tell(street.Stdout, "webhook %s is deleted, revision %d\n", c.Name, answer.Msg.GetRevision())
 	return err
 }
 
@@ -134,6 +134,6 @@ func (c *webhookTest) Run(ctx context.Context, street Street) error {
 	case answer.Msg.GetError() != "":
 		return errors.New("not delivered: " + answer.Msg.GetError())
 	}
-	_, err = fmt.Fprintf(street.Stdout, "delivered: status %d\n", answer.Msg.GetStatus())
+	err = tell(street.Stdout, "delivered: status %d\n", answer.Msg.GetStatus())
 	return err
 }
