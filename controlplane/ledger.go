@@ -17,11 +17,15 @@ import (
 
 	adminv1 "github.com/aimux/aimux/proto/gen/aimux/admin/v1"
 	outcomev1 "github.com/aimux/aimux/proto/gen/aimux/outcome/v1"
+	"github.com/aimux/aimux/shared/identity"
 )
 
 const (
 	// ledgerMax bounds the sums: days times callers times models. Beyond it the oldest day goes.
 	ledgerMax = 1 << 18
+	// subjectsMax bounds the sums of a day that are of issuers' subjects, of whom there may be any number: so they never push out the other days. Beyond
+	// it, those that are new that day are summed up together.
+	subjectsMax = 1 << 14
 	// bootsMax bounds the boots of nodes that are known again; each says a block's number once more at most for as long as it lives.
 	bootsMax       = 1 << 14
 	ledgerSave     = 30 * time.Second
@@ -63,6 +67,8 @@ type book struct {
 
 	boots map[bootKey]*boot
 	lines map[lineKey]*usageSum
+	// subjects are, by day, how many of the lines are subjects'.
+	subjects map[string]int
 }
 
 type bootKey struct {
@@ -117,7 +123,9 @@ func newLedger(from blocks, replicas int, dir string, log *slog.Logger) *ledger 
 	return l
 }
 
-func newBook() book { return book{boots: map[bootKey]*boot{}, lines: map[lineKey]*usageSum{}} }
+func newBook() book {
+	return book{boots: map[bootKey]*boot{}, lines: map[lineKey]*usageSum{}, subjects: map[string]int{}}
+}
 
 func openBook(kept []byte) (book, error) {
 	b := newBook()
@@ -132,7 +140,7 @@ func openBook(kept []byte) (book, error) {
 	}
 	for _, one := range b.Lines {
 		s := one.Sums
-		b.lines[one.lineKey] = &usageSum{s[0], s[1], s[2], s[3], s[4], s[5], s[6]}
+		*b.sum(one.lineKey) = usageSum{s[0], s[1], s[2], s[3], s[4], s[5], s[6]}
 	}
 	b.Boots, b.Lines = nil, nil
 	return b, nil
@@ -212,17 +220,35 @@ func (l *ledger) observe(sequence uint64, m *outcomev1.UsageBlock) {
 	b.Recorded = max(b.Recorded, m.GetEndedUnixMs())
 	day := time.UnixMilli(m.GetEndedUnixMs()).UTC().Format(dayFormat)
 	for _, w := range m.GetLines() {
-		at := lineKey{day, m.GetRegion(), w.GetCaller(), w.GetTeam(), w.GetProvider(), w.GetModel()}
+		at := b.place(lineKey{day, m.GetRegion(), w.GetCaller(), w.GetTeam(), w.GetProvider(), w.GetModel()})
 		l.purse.add(at, w.GetCostNanoUsd())
-		s := b.lines[at]
-		if s == nil {
-			s = &usageSum{}
-			b.lines[at] = s
-		}
-		s.add(&usageSum{
+		b.sum(at).add(&usageSum{
 			w.GetRequests(), w.GetFailures(), w.GetInputTokens(), w.GetOutputTokens(), w.GetCacheReadTokens(), w.GetCacheWriteTokens(), w.GetCostNanoUsd(),
 		})
 	}
+}
+
+// place is where a line is counted: as itself, or with other subjects of its issuer.
+func (b *book) place(at lineKey) lineKey {
+	issuer, ok := identity.IssuerOf(at.Key)
+	if !ok || b.lines[at] != nil || b.subjects[at.Day] < subjectsMax {
+		return at
+	}
+	at.Key = identity.OtherSubjects(issuer)
+	return at
+}
+
+// sum finds or makes a line.
+func (b *book) sum(at lineKey) *usageSum {
+	s := b.lines[at]
+	if s == nil {
+		s = &usageSum{}
+		b.lines[at] = s
+		if _, ok := identity.IssuerOf(at.Key); ok {
+			b.subjects[at.Day]++
+		}
+	}
+	return s
 }
 
 // makeRoom forgets the boot that was heard of longest ago, and the oldest day, where there are too many.
@@ -239,6 +265,7 @@ func (b *book) makeRoom() {
 			}
 		}
 		maps.DeleteFunc(b.lines, func(at lineKey, _ *usageSum) bool { return at.Day == first })
+		delete(b.subjects, first)
 	}
 }
 

@@ -3,6 +3,7 @@ package controlplane
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -92,4 +93,37 @@ func TestLedgerCountsOnce(t *testing.T) {
 			t.Errorf("from a damaged book: %v", got)
 		}
 	})
+}
+
+// TestLedgerHoldsManySubjects: subjects without end neither push out other days nor the usage of keys, and all that they used is in the sums.
+func TestLedgerHoldsManySubjects(t *testing.T) {
+	dir := t.TempDir()
+	l := newLedger(nil, 0, dir, slog.New(slog.DiscardHandler))
+	first := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	l.observe(1, usageBlock(1, 1, first, "alice", "red", 1))
+	const count = subjectsMax + 1000
+	for i := range count {
+		l.observe(uint64(i+2), usageBlock(1, uint64(i+2), first.AddDate(0, 0, 1), fmt.Sprint("jwt:", i), "red", 1))
+	}
+	l.observe(count+2, usageBlock(1, count+2, first.AddDate(0, 0, 2), "jwt:late", "red", 1))
+	l.save()
+	again := newLedger(nil, 0, dir, slog.New(slog.DiscardHandler))
+	again.observe(count+3, usageBlock(1, count+3, first.AddDate(0, 0, 1), "jwt:later", "red", 1))
+	for _, row := range []struct {
+		ask  *adminv1.SumUsageRequest
+		want float64
+	}{
+		{&adminv1.SumUsageRequest{By: []string{"team"}}, count + 3},
+		{&adminv1.SumUsageRequest{By: []string{"key"}, Key: "jwt:7"}, 1},
+		{&adminv1.SumUsageRequest{By: []string{"key"}, Key: "jwt:late"}, 1},
+		{&adminv1.SumUsageRequest{By: []string{"key"}, Key: "jwt:*"}, count + 1 - subjectsMax/2},
+		{&adminv1.SumUsageRequest{By: []string{"day"}, Until: "2026-11-22"}, 1},
+	} {
+		if sums := again.sums(row.ask).GetSums(); len(sums) != 1 || sums[0].GetCostUsd() != row.want {
+			t.Errorf("%v: %v, want %v", row.ask, sums, row.want)
+		}
+	}
+	if lines := len(again.book.lines); lines > subjectsMax+10 {
+		t.Errorf("%d lines", lines)
+	}
 }

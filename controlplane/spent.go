@@ -5,6 +5,7 @@ import (
 	"time"
 
 	outcomev1 "github.com/aimux/aimux/proto/gen/aimux/outcome/v1"
+	"github.com/aimux/aimux/shared/identity"
 )
 
 // purse is what was spent of everything that a budget can be of, this month and on its days. It follows from the book's lines.
@@ -38,7 +39,11 @@ func (p *purse) add(at lineKey, nano uint64) {
 		return
 	}
 	provider := "provider/" + at.Provider
-	for _, scope := range [...]string{"all", "key/" + at.Key, "team/" + at.Team, provider, provider + "/model/" + at.Model} {
+	caller := "key/" + at.Key
+	if _, ok := identity.IssuerOf(at.Key); ok {
+		caller = "subject/" + at.Key
+	}
+	for _, scope := range [...]string{"all", caller, "team/" + at.Team, provider, provider + "/model/" + at.Model} {
 		for _, period := range [...]string{at.Day, at.Day[:len(monthFormat)]} {
 			p.sums[purseKey{scope, period, at.Region, false}] += nano
 			p.sums[purseKey{scope, period, "", true}] += nano

@@ -18,6 +18,7 @@ func TestLedgerTellsWhatWasSpent(t *testing.T) {
 		block := func(seq uint64, region string, at time.Time, nano uint64) *outcomev1.UsageBlock {
 			return &outcomev1.UsageBlock{Node: "n", Boot: 1, Seq: seq, Region: region, EndedUnixMs: at.UnixMilli(), Lines: []*outcomev1.UsageLine{
 				{Caller: "alice", Team: "red", Provider: "p", Model: "m", CostNanoUsd: nano},
+				{Caller: "jwt:ada", Provider: "r", Model: "m", CostNanoUsd: nano},
 			}}
 		}
 		stream := &tape{blocks: []*outcomev1.UsageBlock{
@@ -39,7 +40,7 @@ func TestLedgerTellsWhatWasSpent(t *testing.T) {
 				scope, period string
 				here, all     uint64
 			}{
-				{"all", month, 101, 111}, {"all", today, 1, 11}, {"key/alice", month, 101, 111}, {"team/red", today, 1, 11}, {"provider/p", month, 101, 111},
+				{"all", month, 202, 222}, {"all", today, 2, 22}, {"subject/jwt:ada", today, 1, 11}, {"key/jwt:ada", month, 0, 0}, {"key/alice", month, 101, 111}, {"team/red", today, 1, 11}, {"provider/p", month, 101, 111},
 				{"provider/p/model/m", today, 1, 11}, {"provider/p/key/f", month, 0, 0}, {"key/bob", month, 0, 0}, {"all", "", 0, 0},
 			} {
 				got := l.spent(&outcomev1.SpentRequest{Region: "eu", Budgets: []*outcomev1.Budget{{Scope: row.scope, Period: row.period}}}).GetSpent()
@@ -51,8 +52,8 @@ func TestLedgerTellsWhatWasSpent(t *testing.T) {
 		l := read()
 		time.Sleep(32 * 24 * time.Hour)
 		l.observe(5, block(5, "eu", time.Now(), 7))
-		if len(l.purse.sums) != 20 {
-			t.Errorf("%d sums are kept of one line this month: %v", len(l.purse.sums), l.purse.sums)
+		if len(l.purse.sums) != 36 {
+			t.Errorf("%d sums are kept of two lines this month: %v", len(l.purse.sums), l.purse.sums)
 		}
 	})
 }

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/aimux/aimux/dataplane/internal/auth"
 	"github.com/aimux/aimux/dataplane/internal/limit"
 	"github.com/aimux/aimux/dataplane/internal/proxy"
@@ -55,9 +57,13 @@ func (n *node) spent(ctx context.Context, budgets []limit.Budget, spent []limit.
 	return nil
 }
 
+func known(c auth.Caller) limit.Caller {
+	return limit.Caller{Key: c.Key, Subject: c.Subject, Team: c.Team}
+}
+
 // Admit implements proxy.Limits.
 func (l limits) Admit(caller auth.Caller, ask *route.Ask) (proxy.Permit, *fault.Fault) {
-	return l.Limiter.Admit(limit.Caller{Key: caller.Key, Team: caller.Team}, ask)
+	return l.Limiter.Admit(known(caller), ask)
 }
 
 // Enter implements proxy.Limits.
@@ -67,7 +73,7 @@ func (l limits) Enter(target *route.Target, credential string, ask *route.Ask) (
 
 // Rates implements proxy.Limits.
 func (l limits) Rates(caller auth.Caller) proxy.Rates {
-	r := l.Limiter.Rates(limit.Caller{Key: caller.Key, Team: caller.Team})
+	r := l.Limiter.Rates(known(caller))
 	return proxy.Rates{Requests: proxy.Rate(r.Requests), Tokens: proxy.Rate(r.Tokens), Input: proxy.Rate(r.Input), Output: proxy.Rate(r.Output)}
 }
 
@@ -124,10 +130,11 @@ func (n *node) limitReadings() {
 	n.queueReadings()
 	n.usageReadings()
 	n.metrics.Read(telemetry.Reading{
-		Name: "aimux_limit_callers", Help: "Client keys and teams with limits that have called lately.", Labels: []string{"kind"},
+		Name: "aimux_limit_callers", Help: "Client keys, subjects and teams with limits that have called lately.", Labels: []string{"kind"},
 		Read: func(give func(float64, ...string)) {
 			s := n.limits.CallersState()
 			give(float64(s.Keys), "key")
+			give(float64(s.Subjects), "subject")
 			give(float64(s.Teams), "team")
 		},
 	})
@@ -136,8 +143,13 @@ func (n *node) limitReadings() {
 		Read: func(give func(float64, ...string)) {
 			s := n.limits.CallersState()
 			give(float64(s.KeysRefused), "key")
+			give(float64(s.SubjectsRefused), "subject")
 			give(float64(s.TeamsRefused), "team")
 		},
+	})
+	n.metrics.Read(telemetry.Reading{
+		Name: "aimux_limit_subjects_crowded_total", Help: "Requests refused because more subjects of an issuer called than this node holds within limits at a time.", Counter: true,
+		Read: func(give func(float64, ...string)) { give(float64(n.limits.CallersState().SubjectsCrowded)) },
 	})
 	n.metrics.Read(telemetry.Reading{Name: "aimux_limit_store_up", Help: "1 while the store of limits answers.", Read: func(give func(float64, ...string)) {
 		give(oneIf(n.limits.SourceState().Answers))
@@ -165,11 +177,12 @@ func (n *node) usageReadings() {
 		give(float64(n.usage.Stats().Kept))
 	}})
 	n.metrics.Read(telemetry.Reading{
-		Name: "aimux_usage_lost_total", Help: "Blocks of usage dropped for lack of room, and requests that found no room in one.", Counter: true, Labels: []string{"what"},
+		Name: "aimux_usage_lost_total", Help: "Blocks of usage dropped for lack of room, requests that found no room in one, and requests of subjects that are counted together.", Counter: true, Labels: []string{"what"},
 		Read: func(give func(float64, ...string)) {
 			s := n.usage.Stats()
 			give(float64(s.Dropped), "blocks")
 			give(float64(s.Lost), "requests")
+			give(float64(s.Merged), "subjects")
 		},
 	})
 }
@@ -191,8 +204,12 @@ func (n *node) queueReadings() {
 	})
 }
 
-// signsTold is of how many limits a heartbeat tells.
-const signsTold = 128
+// signsTold is of how many limits a heartbeat tells, and signsBytes in how many bytes; half of them may be subjects', of whom there may be any
+// number.
+const (
+	signsTold  = 128
+	signsBytes = 8 << 10
+)
 
 // limitSigns are the limits that are used most at this node, for its heartbeat.
 func (n *node) limitSigns() (told []*tablev1.LimitSign) {
@@ -202,12 +219,19 @@ func (n *node) limitSigns() (told []*tablev1.LimitSign) {
 			used = append(used, s)
 		}
 	})
-	if len(used) > signsTold {
-		slices.SortFunc(used, func(a, b limit.Sign) int { return cmp.Compare(b.Used(), a.Used()) })
-		used = used[:signsTold]
-	}
+	slices.SortFunc(used, func(a, b limit.Sign) int { return cmp.Compare(b.Used(), a.Used()) })
+	subjects, size := 0, 0
 	for _, s := range used {
+		if s.Subject {
+			subjects++
+		}
+		if s.Subject && subjects > signsTold/2 {
+			continue
+		}
 		sign := &tablev1.LimitSign{Scope: s.Scope, What: s.What, Limit: s.Limit, InUse: s.InUse, Left: s.Left, Beyond: s.Beyond, Refused: s.Refused}
+		if size += proto.Size(sign); len(told) == signsTold || size > signsBytes {
+			break
+		}
 		told = append(told, sign)
 	}
 	return told

@@ -1,4 +1,5 @@
-// Package identity is what both planes agree on about the keys that aimux gives out: how they read, and how they are known again without being kept.
+// Package identity is what both planes agree on about who calls: how the keys that aimux gives out read, how they are known again without being kept, and how
+// those are named for whom issuers vouch.
 package identity
 
 import (

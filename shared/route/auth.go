@@ -1,9 +1,11 @@
 package route
 
 import (
+	"cmp"
 	"fmt"
 
 	tablev1 "github.com/aimux/aimux/proto/gen/aimux/table/v1"
+	"github.com/aimux/aimux/shared/identity"
 )
 
 // The limits of who may call. A configuration over them is refused.
@@ -44,6 +46,8 @@ type Team struct {
 
 // Issuer is one whose JWTs are taken.
 type Issuer struct {
+	// ID begins the names of its subjects.
+	ID            string
 	URL, Audience string
 	Algorithms    []string
 	// The claims that say who calls, for which team, and what it may use; where one is named, a token must have it.
@@ -94,7 +98,7 @@ func (r *reader) auth(w *tablev1.Auth) {
 			r.badf(fmt.Sprintf("auth.issuers[%d]", i), "has no issuer or no audience")
 		}
 		a.Issuers = append(a.Issuers, Issuer{
-			URL: one.GetIssuer(), Audience: one.GetAudience(), Algorithms: one.GetAlgorithms(), NameClaim: one.GetNameClaim(), TeamClaim: one.GetTeamClaim(),
+			ID: cmp.Or(one.GetId(), identity.IssuerDefault), URL: one.GetIssuer(), Audience: one.GetAudience(), Algorithms: one.GetAlgorithms(), NameClaim: one.GetNameClaim(), TeamClaim: one.GetTeamClaim(),
 			ModelsClaim: one.GetModelsClaim(), ProvidersClaim: one.GetProvidersClaim(), AllowPrivate: one.GetAllowPrivateAddress(),
 		})
 	}

@@ -1,10 +1,12 @@
 package route
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 
 	tablev1 "github.com/aimux/aimux/proto/gen/aimux/table/v1"
+	"github.com/aimux/aimux/shared/identity"
 )
 
 // Limits hold for the whole cluster; 0 is no limit.
@@ -86,9 +88,9 @@ func (l Limits) or(inFlight, requests, tokens int64) Limits {
 	return l
 }
 
-// callerLimits reads the limits of client keys and teams.
+// callerLimits reads the limits of client keys, teams and issuers' subjects.
 func (r *reader) callerLimits(w *tablev1.Auth) {
-	r.c.keyLimits, r.c.teamLimits = make(map[string]Limits), make(map[string]Limits)
+	r.c.keyLimits, r.c.teamLimits, r.c.subjectLimits = make(map[string]Limits), make(map[string]Limits), make(map[string]Limits)
 	for _, k := range w.GetCallers() {
 		if l := r.limits(fmt.Sprintf("auth.callers[%q].limits", k.GetId()), k.GetLimits()); !l.None() {
 			r.c.keyLimits[k.GetId()] = l
@@ -97,6 +99,11 @@ func (r *reader) callerLimits(w *tablev1.Auth) {
 	for _, team := range w.GetTeams() {
 		if l := r.limits(fmt.Sprintf("auth.teams[%q].limits", team.GetId()), team.GetLimits()); !l.None() {
 			r.c.teamLimits[team.GetId()] = l
+		}
+	}
+	for i, one := range w.GetIssuers() {
+		if l := r.limits(fmt.Sprintf("auth.issuers[%d].subject_limits", i), one.GetSubjectLimits()); !l.None() {
+			r.c.subjectLimits[cmp.Or(one.GetId(), identity.IssuerDefault)] = l
 		}
 	}
 }

@@ -39,8 +39,8 @@ type catalog struct {
 	names  names
 	auth   Auth
 	limits Limits
-	// keyLimits and teamLimits are those of client keys and teams that have any, by their ids.
-	keyLimits, teamLimits map[string]Limits
+	// keyLimits and teamLimits are those of client keys and teams that have any, by their ids; subjectLimits those of each subject, by its issuer's.
+	keyLimits, teamLimits, subjectLimits map[string]Limits
 	// size is the number of providers in use: a fair share of one is 1/size.
 	size int
 }
@@ -217,6 +217,9 @@ func (t *Table) KeyLimits() map[string]Limits { return t.keyLimits }
 
 // TeamLimits are those of each team that has any, by its id. Read only.
 func (t *Table) TeamLimits() map[string]Limits { return t.teamLimits }
+
+// SubjectLimits are those of each subject of an issuer, by the issuer's id. Read only.
+func (t *Table) SubjectLimits() map[string]Limits { return t.subjectLimits }
 
 // RegionSharePPM is this region's part of the limits that are not a provider's, in parts per million.
 func (t *Table) RegionSharePPM() uint32 { return t.regionShare }

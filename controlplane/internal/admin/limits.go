@@ -91,16 +91,15 @@ func (s *service) ListUses(ctx context.Context, r *connect.Request[adminv1.ListU
 
 func noScope(scope string) error {
 	return refuse(connect.CodeNotFound,
-		"there is no scope %q: want all, key/ID, team/ID, provider/ID, provider/ID/keys or provider/ID/model/MODEL, of what the catalog lists", scope)
+		"there is no scope %q: want all, key/ID, team/ID, issuer/ID/subjects, provider/ID, provider/ID/keys or provider/ID/model/MODEL, of what the catalog lists", scope)
 }
 
-// limitEntry is a scope as it is told: the keys of a pool are met by their fingerprints.
+// limitEntry is a scope as it is told: the keys of a pool are met by their fingerprints, the subjects of an issuer by their names.
 func limitEntry(view *View, scope string, uses []*adminv1.LimitUse) *adminv1.LimitEntry {
 	limits, _ := catalog.LimitsAt(view.Document.GetCatalog(), scope)
 	e := &adminv1.LimitEntry{Scope: scope, Limits: limits}
-	pool, isPool := strings.CutSuffix(scope, "/keys")
 	for _, u := range uses {
-		if u.GetScope() == scope || isPool && strings.HasPrefix(scope, "provider/") && strings.HasPrefix(u.GetScope(), pool+"/key/") {
+		if catalog.SharedScope(u.GetScope()) == scope {
 			e.Uses = append(e.Uses, u)
 		}
 	}
@@ -156,18 +155,14 @@ var whats = [...]string{"in_flight", "requests", "tokens", "input_tokens", "outp
 // fill takes the whole limits from the catalog: of what is not used, nodes and regions tell nothing.
 func fill(cat *adminv1.Catalog, uses map[[2]string]*adminv1.LimitUse) {
 	for _, u := range uses {
-		scope := u.GetScope()
-		if pool, _, ok := strings.Cut(scope, "/key/"); ok {
-			scope = pool + "/keys" // which its keys share
-		}
-		limits, _ := catalog.LimitsAt(cat, scope)
+		limits, _ := catalog.LimitsAt(cat, catalog.SharedScope(u.GetScope()))
 		if whole := configured(limits, u.GetWhat()); whole > 0 {
 			u.Limit = whole
 		}
 	}
 	for _, scope := range catalog.LimitScopes(cat) {
-		if strings.HasSuffix(scope, "/keys") {
-			continue // a pool's keys are met one by one
+		if strings.HasSuffix(scope, "/keys") || strings.HasSuffix(scope, "/subjects") {
+			continue // they are met one by one
 		}
 		limits, _ := catalog.LimitsAt(cat, scope)
 		for _, what := range whats {

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strconv"
@@ -38,14 +39,23 @@ func (v *validator) callers() {
 		v.scope(at(path, "scope"), team.GetScope())
 		v.judgeLimits(at(path, "limits"), team.GetLimits())
 	}
+	ids := map[string]bool{}
 	v.issuers("auth.issuers", v.cat.GetAuth().GetIssuers(), func(path string, i *adminv1.Issuer) {
 		if i.GetRoleClaim() != "" {
 			v.add(at(path, "role_claim"), show("", i.GetRoleClaim()), "is for auth.admin_issuers: callers have no role")
 		}
+		v.judgeLimits(at(path, "subject_limits"), i.GetSubjectLimits())
+		if ids[issuerID(i)] {
+			v.add(at(path, "id"), show("", issuerID(i)), "is another issuer's, and two subjects of one name would be taken for one; each needs an id of its own")
+		}
+		ids[issuerID(i)] = true
 	})
 	v.issuers("auth.admin_issuers", v.cat.GetAuth().GetAdminIssuers(), func(path string, i *adminv1.Issuer) {
 		if i.GetRoleClaim() == "" {
 			v.add(at(path, "role_claim"), "", "is needed: it names the claim that says viewer, operator or admin")
+		}
+		if i.GetSubjectLimits() != nil {
+			v.add(at(path, "subject_limits"), "", "is for auth.issuers: the admin API has no limits")
 		}
 	})
 }
@@ -125,6 +135,9 @@ func (v *validator) issuers(path string, list []*adminv1.Issuer, more func(path 
 		if slices.ContainsFunc(list[:n], func(other *adminv1.Issuer) bool { return other.GetIssuer() == i.GetIssuer() }) {
 			v.add(at(here, "issuer"), showURL(i.GetIssuer()), "is there twice")
 		}
+		if i.GetId() != "" && !idPattern.MatchString(i.GetId()) {
+			v.add(at(here, "id"), show("", i.GetId()), "must be 1 to 63 of a-z, 0-9, '-' and '_', beginning with a letter or digit")
+		}
 		if v.text(at(here, "audience"), i.GetAudience(), audienceMax); i.GetAudience() == "" {
 			v.add(at(here, "audience"), "", "is needed: without it a token for anybody would do")
 		}
@@ -142,6 +155,9 @@ func (v *validator) issuers(path string, list []*adminv1.Issuer, more func(path 
 		more(here, i)
 	}
 }
+
+// issuerID is an issuer's id, given or not.
+func issuerID(i *adminv1.Issuer) string { return cmp.Or(i.GetId(), identity.IssuerDefault) }
 
 // compileAuth is who may call, as nodes are told.
 func compileAuth(cat *adminv1.Catalog) *tablev1.Auth {
@@ -161,6 +177,7 @@ func compileAuth(cat *adminv1.Catalog) *tablev1.Auth {
 		auth.Issuers = append(auth.Issuers, &tablev1.Issuer{
 			Issuer: i.GetIssuer(), Audience: i.GetAudience(), Algorithms: i.GetAlgorithms(), NameClaim: i.GetNameClaim(), TeamClaim: i.GetTeamClaim(),
 			ModelsClaim: i.GetModelsClaim(), ProvidersClaim: i.GetProvidersClaim(), AllowPrivateAddress: i.GetAllowPrivateAddress(),
+			Id: issuerID(i), SubjectLimits: compileLimits(i.GetSubjectLimits()),
 		})
 	}
 	return auth

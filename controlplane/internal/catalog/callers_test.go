@@ -22,7 +22,7 @@ keys:
   ci: {name: "for CI", hash: %q, team: research, scope: {regions: [us-east], classes: [tools, standard]}, priority: -5, expires_unix_ms: 1795419682000}
   old: {hash: %[1]q, disabled: true, revoked_unix_ms: "7", limits: {requests_per_minute: 60}}
 auth:
-  issuers: [{issuer: "https://id.example.com/realms/x", audience: aimux, algorithms: [ES256], team_claim: groups, models_claim: a.b}]
+  issuers: [{issuer: "https://id.example.com/realms/x", audience: aimux, algorithms: [ES256], team_claim: groups, models_claim: a.b, subject_limits: {requests_per_minute: 9}}, {id: two, issuer: "https://two.example.com", audience: aimux}]
   admin_issuers: [{issuer: "https://id.example.com/realms/x", audience: admin, role_claim: role}]
 `, hash32), catalog.YAML)
 	if len(problems) > 0 {
@@ -48,10 +48,10 @@ auth:
 	if !ci.Scope.Model("claude-x") || ci.Scope.Model("glm-5") {
 		t.Error("the team's models do not hold for ci")
 	}
-	if len(auth.Issuers) != 1 || auth.Issuers[0].TeamClaim != "groups" || auth.Issuers[0].ModelsClaim != "a.b" || auth.Issuers[0].Audience != "aimux" {
+	if len(auth.Issuers) != 2 || auth.Issuers[0].ID != "jwt" || auth.Issuers[1].ID != "two" || auth.Issuers[0].TeamClaim != "groups" || auth.Issuers[0].ModelsClaim != "a.b" || auth.Issuers[0].Audience != "aimux" {
 		t.Errorf("%+v", auth.Issuers)
 	}
-	if table.KeyLimits()["old"].Requests != 60 || table.TeamLimits()["research"].NanoPerDay != 5e9 {
+	if table.KeyLimits()["old"].Requests != 60 || table.TeamLimits()["research"].NanoPerDay != 5e9 || len(table.SubjectLimits()) != 1 || table.SubjectLimits()["jwt"].Requests != 9 {
 		t.Errorf("%+v %+v", table.KeyLimits(), table.TeamLimits())
 	}
 }
@@ -85,9 +85,15 @@ func TestCallerProblems(t *testing.T) {
 		{issuer(`"role_claim": "role"`), `auth.issuers[0].role_claim: "role": is for auth.admin_issuers: callers have no role`},
 		{`{"auth": {"issuers": [{"issuer": "http://10.0.0.1", "audience": "x"}, {"issuer": "https://a:b@c.example", "audience": "x"}]}}`,
 			`auth.issuers[0].issuer: "http://10.0.0.1": must begin with https://; http is for private addresses, with allow_private_address` + "\n" +
-				`auth.issuers[1].issuer: "https://c.example": must not contain a user or password; the key belongs into api_key`},
+				`auth.issuers[1].issuer: "https://c.example": must not contain a user or password; the key belongs into api_key` + "\n" +
+				`auth.issuers[1].id: "jwt": is another issuer's, and two subjects of one name would be taken for one; each needs an id of its own`},
+		{issuer(`"id": "A b"`), `auth.issuers[0].id: "A b": must be 1 to 63 of a-z, 0-9, '-' and '_', beginning with a letter or digit`},
+		{issuer(`"subject_limits": {"requests_per_minute": 0, "mode": "x"}`), `auth.issuers[0].subject_limits.requests_per_minute: 0: must be at least 1; leave it out for no limit` + "\n" +
+			`auth.issuers[0].subject_limits.mode: "x": must be one of bounded, strict, open`},
+		{`{"auth": {"admin_issuers": [{"issuer": "https://a.example", "audience": "x", "role_claim": "r", "subject_limits": {}}]}}`,
+			`auth.admin_issuers[0].subject_limits: is for auth.issuers: the admin API has no limits`},
 		{`{"auth": {"admin_issuers": [{"issuer": "https://a.example", "audience": "x"}]}}`, `auth.admin_issuers[0].role_claim: is needed: it names the claim that says viewer, operator or admin`},
-		{`{"auth": {"issuers": [{"issuer": "https://a.example", "audience": "x"}, {"issuer": "https://a.example", "audience": "y"}]}}`, `auth.issuers[1].issuer: "https://a.example": is there twice`},
+		{`{"auth": {"issuers": [{"issuer": "https://a.example", "audience": "x"}, {"issuer": "https://a.example", "audience": "y", "id": "y"}]}}`, `auth.issuers[1].issuer: "https://a.example": is there twice`},
 	} {
 		_, problems := catalog.Read([]byte(test.text), catalog.JSON)
 		if got := catalog.Problems(problems).Error(); got != test.want {

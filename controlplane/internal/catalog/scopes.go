@@ -8,11 +8,12 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	adminv1 "github.com/aimux/aimux/proto/gen/aimux/admin/v1"
+	"github.com/aimux/aimux/shared/identity"
 )
 
-// A scope of limits is named as nodes name it: all, key/ID, team/ID, provider/ID, provider/ID/keys, provider/ID/model/MODEL.
+// A scope of limits is named as nodes name it: all, key/ID, team/ID, issuer/ID/subjects, provider/ID, provider/ID/keys, provider/ID/model/MODEL.
 
-// LimitScopes lists the scopes of a catalog that have limits: those of all, then of keys, teams and providers in the order of their names.
+// LimitScopes lists the scopes of a catalog that have limits: those of all, then of keys, teams, issuers and providers in the order of their names.
 func LimitScopes(cat *adminv1.Catalog) (scopes []string) {
 	add := func(scope string) {
 		if l, ok := LimitsAt(cat, scope); ok && l != nil {
@@ -26,6 +27,9 @@ func LimitScopes(cat *adminv1.Catalog) (scopes []string) {
 	for _, id := range slices.Sorted(maps.Keys(cat.GetTeams())) {
 		add("team/" + id)
 	}
+	for _, i := range cat.GetAuth().GetIssuers() {
+		add(subjectsOf(issuerID(i)))
+	}
 	for _, id := range providerIDs(cat) {
 		add("provider/" + id)
 		add("provider/" + id + "/keys")
@@ -34,6 +38,21 @@ func LimitScopes(cat *adminv1.Catalog) (scopes []string) {
 		}
 	}
 	return scopes
+}
+
+// subjectsOf is the scope of each of an issuer's subjects.
+func subjectsOf(issuer string) string { return "issuer/" + issuer + "/subjects" }
+
+// SharedScope is the scope that holds the limits of one: one key of a provider's pool and one subject of an issuer have those of all their kind.
+func SharedScope(one string) string {
+	if subject, ok := strings.CutPrefix(one, "subject/"); ok {
+		issuer, _ := identity.IssuerOf(subject)
+		return subjectsOf(issuer)
+	}
+	if pool, _, ok := strings.Cut(one, "/key/"); ok {
+		return pool + "/keys"
+	}
+	return one
 }
 
 // LimitsAt are the limits of a scope, wherever they stand, nil where it has none; ok is false when there is no such scope. They are not to
@@ -72,6 +91,13 @@ func placeOf(cat *adminv1.Catalog, scope string) *limitPlace {
 		return &limitPlace{field: &cat.Keys[id].Limits}
 	case kind == "team" && cat.GetTeams()[id] != nil:
 		return &limitPlace{field: &cat.Teams[id].Limits}
+	case kind == "issuer":
+		for _, i := range cat.GetAuth().GetIssuers() {
+			if scope == subjectsOf(issuerID(i)) {
+				return &limitPlace{field: &i.SubjectLimits}
+			}
+		}
+		return nil
 	case kind != "provider":
 		return nil
 	}

@@ -19,10 +19,12 @@ import (
 
 // Caller is who sent a request. The zero value is an anonymous caller.
 type Caller struct {
-	// Name in records: the id of a client key, or jwt: and the name in a token; empty is anonymous.
+	// Name in records: the id of a client key, or the subject; empty is anonymous.
 	Name string
 	// Key is the id of the client key; empty for callers without one.
 	Key string
+	// Subject is for whom an issuer vouches, as [identity.Subject] names it; empty for all others.
+	Subject string
 	// Team is the id of the caller's team; empty means none.
 	Team string
 	// Scope is what the caller may use, by the table that it was checked with; nil means everything.

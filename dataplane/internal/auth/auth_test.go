@@ -169,7 +169,10 @@ func TestTokens(t *testing.T) {
 	}{
 		{"as its subject", loose, full(nil), "jwt:a1", ""},
 		{"by its claims", strict, full(nil), "jwt:ada@example.com", ""},
-		{"with a name that is none", strict, full(claims{"email": "a\nb\x00" + strings.Repeat("é", 200)}), "jwt:a?b?" + strings.Repeat("é", 62), ""},
+		{"with a name that is none", strict, full(claims{"email": "a\nb\x00" + strings.Repeat("é", 200)}), identity.Subject("jwt", "a\nb\x00"+strings.Repeat("é", 200)), ""},
+		{"by an address that it made up", strict, full(claims{"email_verified": false}), "", "has not verified"},
+		{"by an address that is its own", strict, full(claims{"email_verified": true}), "jwt:ada@example.com", ""},
+		{"of an issuer with an id", &tablev1.Issuer{Id: "home", Issuer: home.URL, Audience: "aimux", AllowPrivateAddress: true}, full(nil), "home:a1", ""},
 		{"without its name", strict, full(claims{"email": nil}), "", "no claim email"},
 		{"of no team", strict, full(claims{"groups": "blue"}), "", "claim groups names no team"},
 		{"without a team", strict, full(claims{"groups": nil}), "", "claim groups names no team"},
@@ -183,7 +186,7 @@ func TestTokens(t *testing.T) {
 			d := door(t, auth.Config{Loopback: true}, time.Now, table)
 			for _, said := range []auth.Said{bearer(row.token), apiKey(row.token)} {
 				caller, f := d.Check(t.Context(), table, said)
-				if (f == nil) != (row.refused == "") || caller.Name != row.who || caller.Key != "" {
+				if (f == nil) != (row.refused == "") || caller.Name != row.who || caller.Subject != row.who || caller.Key != "" {
 					t.Fatalf("%+v, %v", caller, f)
 				}
 				if f != nil && (!strings.Contains(f.Message, row.refused) || f.Kind != fault.Unauthenticated) {

@@ -5,9 +5,9 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/aimux/aimux/shared/fault"
+	"github.com/aimux/aimux/shared/identity"
 	"github.com/aimux/aimux/shared/issuer"
 	"github.com/aimux/aimux/shared/route"
 )
@@ -33,6 +33,9 @@ func (d *Door) vouched(ctx context.Context, t *route.Table, text string) (Caller
 	return d.readClaims(t, &t.Auth().Issuers[i], token)
 }
 
+// emailClaim is the one claim whose holder may have made it up, and says so beside it.
+const emailClaim = "email"
+
 // readClaims reads a token's claims as its issuer's settings say. A claim that they name must be there: whoever leaves it out does not get more
 // than whoever has it.
 func (d *Door) readClaims(t *route.Table, from *route.Issuer, token *issuer.Token) (Caller, *fault.Fault) {
@@ -47,7 +50,11 @@ func (d *Door) readClaims(t *route.Table, from *route.Issuer, token *issuer.Toke
 		}
 		name = said[0]
 	}
-	caller := Caller{Name: "jwt:" + shown(name)}
+	if from.NameClaim == emailClaim && slices.Equal(token.Claim(emailClaim+"_verified"), []string{"false"}) {
+		return Caller{}, d.refuse(claims, "the token's issuer has not verified the email address by which this gateway knows its callers")
+	}
+	subject := identity.Subject(from.ID, name)
+	caller := Caller{Name: subject, Subject: subject}
 	if from.TeamClaim != "" {
 		team := teamOf(t, token.Claim(from.TeamClaim))
 		if team == nil {
@@ -90,21 +97,4 @@ func words(texts []string) (all []string) {
 		all = append(all, strings.FieldsFunc(text, func(r rune) bool { return r == ' ' || r == ',' })...)
 	}
 	return all
-}
-
-// nameBytesMax bounds a name in records.
-const nameBytesMax = 128
-
-// shown makes a name fit for records.
-func shown(name string) string {
-	name = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, name)
-	if len(name) > nameBytesMax {
-		name = strings.ToValidUTF8(name[:nameBytesMax], "")
-	}
-	return name
 }

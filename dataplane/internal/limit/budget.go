@@ -66,6 +66,9 @@ type budgetMeter struct {
 	// limit is what the region may spend, share the node's fair share of it, block what is fetched ahead.
 	limit, share, block int64
 	mode                route.LimitMode
+	// brief: the ledger can tell what was spent, and the source need not remember it for longer than a caller is there. So callers of whom there may be
+	// any number leave nothing behind.
+	brief bool
 	// answered is when the source last answered, in this period; told is how much of this node's spending it then knew, of which limit, and
 	// taken what all had taken.
 	answered, again          time.Time
@@ -79,6 +82,7 @@ const (
 	budgetParts    = 64
 	budgetTold     = 10 * time.Second // a source is told of what was spent at least as often
 	budgetPatience = 10 * time.Second // without an answer for so long a node goes by its mode
+	briefly        = 4 * quietFor
 )
 
 func newBudget(spent *atomic.Int64, scope string, period int, now time.Time, heard bool) *budgetMeter {
@@ -181,6 +185,9 @@ func (m *budgetMeter) ask(now time.Time) (a Ask, ok bool) {
 
 // kept is for how long the source should remember the period.
 func (m *budgetMeter) kept(now time.Time) time.Duration {
+	if m.brief {
+		return briefly
+	}
 	return time.UnixMilli(m.endsMs.Load()).Sub(now) + time.Hour
 }
 

@@ -1,6 +1,7 @@
 package limit_test
 
 import (
+	"context"
 	"fmt"
 	"runtime"
 	"strings"
@@ -193,6 +194,91 @@ func heap() uint64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
+}
+
+// subjectsOf is a table in which each subject of these issuers has these limits.
+func subjectsOf(t testing.TB, issuers map[string]*tablev1.Limits) *route.Table {
+	t.Helper()
+	return tableWith(t, 1, 1, nil, func(c *tablev1.Config) {
+		c.Auth = &tablev1.Auth{Teams: []*tablev1.Team{{Id: "red", Limits: &tablev1.Limits{MaxConcurrentRequests: 5}}}}
+		for id, limits := range issuers {
+			c.Auth.Issuers = append(c.Auth.Issuers, &tablev1.Issuer{Id: id, Issuer: "https://" + id, Audience: "aimux", SubjectLimits: limits})
+		}
+	})
+}
+
+// TestSubjectsAreLimitedOneByOne: each has its issuer's limits for itself, and meets its team's beside them.
+func TestSubjectsAreLimitedOneByOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := start(t, "a", limit.NewMemory(time.Now), subjectsOf(t, map[string]*tablev1.Limits{"jwt": {MaxConcurrentRequests: 3, RequestsPerMinute: 24}, "free": nil}))
+		defer n.stop()
+		for _, name := range []string{"jwt:ada", "jwt:eve"} {
+			held, f := n.admit(limit.Caller{Subject: name}, 10)
+			if len(held) != 2 || f == nil || !strings.Contains(f.Message, "of subject/"+name+" is") { // a block of 24 a minute is 2
+				t.Errorf("%s has %d in flight: %+v", name, len(held), f)
+			}
+			if r := n.Rates(limit.Caller{Subject: name}); r.Requests.Limit != 24 {
+				t.Errorf("%s is told %+v", name, r)
+			}
+			settle(held, 1)
+		}
+		later(time.Second)
+		held, _ := n.admit(limit.Caller{Subject: "jwt:ada", Team: "red"}, 1)
+		if more, _ := n.admit(limit.Caller{Subject: "free:ada"}, 50); len(more) != 50 || n.Rates(limit.Caller{Subject: "free:ada"}).Requests.Limit != 0 {
+			t.Errorf("%d of 50 of an issuer without limits", len(more))
+		}
+		more, f := n.admit(limit.Caller{Subject: "free:eve", Team: "red"}, 50)
+		if len(held)+len(more) != 5 || f == nil || !strings.Contains(f.Message, "of team/red is") {
+			t.Errorf("%d+%d of the team's 5: %+v", len(held), len(more), f)
+		}
+		if s := n.CallersState(); s.Subjects != 2 || s.SubjectsRefused != 2 || s.TeamsRefused != 1 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+// TestManySubjects has one issuer's subjects come without end: they are held within their part, cost the others no room, and what was theirs goes
+// when they are quiet.
+func TestManySubjects(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limits := &tablev1.Limits{RequestsPerMinute: 60, NanodollarsPerMonth: 1 << 40}
+		s := &source{Source: limit.NewMemory(time.Now)}
+		const part = 1500
+		n := startAs(t, limit.Config{Node: "a", SubjectsMax: 2 * part}, limit.Deps{Source: s, Ledger: func(context.Context, []limit.Budget, []limit.Spent) error { return nil }},
+			subjectsOf(t, map[string]*tablev1.Limits{"jwt": limits, "other": limits}))
+		defer n.stop()
+		synctest.Wait()
+		before := heap()
+		served := 0
+		for i := range part + 1000 {
+			p, f := n.Admit(limit.Caller{Subject: fmt.Sprint("jwt:s", i)}, &route.Ask{})
+			if f == nil {
+				served++
+				p.Settle(outcome.Usage{Input: 1, Reported: true}, 100)
+			} else if f.Kind != fault.Overloaded || f.RetryAfter <= 0 || !strings.Contains(f.Message, "more subjects of issuer jwt") {
+				t.Fatalf("%+v", f)
+			}
+		}
+		if crowded := n.CallersState().SubjectsCrowded; served != part || crowded != 1000 {
+			t.Errorf("%d were served and %d refused, of %d for whom there is room", served, crowded, part)
+		}
+		for _, known := range []string{"jwt:s0", "other:ada"} {
+			if _, f := n.Admit(limit.Caller{Subject: known}, &route.Ask{}); f != nil {
+				t.Errorf("%s is refused: %+v", known, f)
+			}
+		}
+		later(90 * time.Second)
+		if state := n.CallersState(); state.Subjects != 2 {
+			t.Errorf("after 90 s %d are there, of which two are being served", state.Subjects)
+		}
+		if widest := s.widest.Load(); widest > 1<<11 {
+			t.Errorf("the source was asked %d things at once", widest)
+		}
+		s.Source = limit.NewMemory(time.Now)
+		if grown := int64(heap()) - int64(before); grown > 1<<18 {
+			t.Errorf("%d bytes are left of them at the node", grown)
+		}
+	})
 }
 
 // TestCallersLimitsChange at run time, with requests in flight.

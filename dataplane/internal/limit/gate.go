@@ -47,8 +47,9 @@ type plan struct {
 	providers map[string]*provided
 	// gates are all of these, by their scopes' names.
 	gates map[string]*gate
-	// keys and teams are the limits of callers, by their ids; their gates are made when they call (callers.go).
-	keys, teams map[string]route.Limits
+	// keys and teams are the limits of callers, by their ids, and subjects those of each subject, by its issuer's; their gates are made when they call
+	// (callers.go).
+	keys, teams, subjects map[string]route.Limits
 	builder
 }
 
@@ -117,7 +118,7 @@ func planOf(table *route.Table, old *plan, b builder) *plan {
 		b.longest = longestDefault
 	}
 	b.sharePPM = table.RegionSharePPM()
-	p := &plan{providers: make(map[string]*provided), gates: make(map[string]*gate), keys: table.KeyLimits(), teams: table.TeamLimits(), builder: b}
+	p := &plan{providers: make(map[string]*provided), gates: make(map[string]*gate), keys: table.KeyLimits(), teams: table.TeamLimits(), subjects: table.SubjectLimits(), builder: b}
 	add := func(name string, limits route.Limits, part uint32) *gate {
 		g := b.gate(name, limits, part, old.gates[name], false)
 		if g != nil {

@@ -1,6 +1,7 @@
 package limit
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/aimux/aimux/shared/fault"
+	"github.com/aimux/aimux/shared/identity"
 	"github.com/aimux/aimux/shared/outcome"
 	"github.com/aimux/aimux/shared/route"
 )
@@ -16,6 +18,9 @@ import (
 type Config struct {
 	// Node is this process's name, new at every start: what an earlier one held returns by itself.
 	Node string
+	// SubjectsMax is how many subjects may be held within limits at a time, 8,192. Each issuer has an even part of them, so that none can take the
+	// room of another's.
+	SubjectsMax int
 }
 
 // Deps is what a limiter needs of its owner.
@@ -38,8 +43,8 @@ type Limiter struct {
 	plan atomic.Pointer[plan]
 	// applied is what the plan was made of.
 	applied applied
-	// keys and teams are the gates of callers.
-	keys, teams *callers
+	// keys, subjects and teams are the gates of callers.
+	keys, subjects, teams *callers
 	// born is what slots count time from; swept is when Run last looked for callers that are quiet.
 	born, swept time.Time
 	// price of a token as it was paid lately, in billionths of a dollar: what a request will cost is not known before it has gone
@@ -68,7 +73,11 @@ func New(config Config, deps Deps) *Limiter {
 	if deps.Log == nil {
 		deps.Log = slog.New(slog.DiscardHandler)
 	}
-	l := &Limiter{config: config, deps: deps, kick: make(chan struct{}, 1), toRead: make(chan []*budgetMeter, 1), keys: newCallers("key"), teams: newCallers("team"), born: time.Now()}
+	l := &Limiter{config: config, deps: deps, kick: make(chan struct{}, 1), toRead: make(chan []*budgetMeter, 1), born: time.Now()}
+	l.keys = newCallers("key", func(p *plan) map[string]route.Limits { return p.keys })
+	l.teams = newCallers("team", func(p *plan) map[string]route.Limits { return p.teams })
+	l.subjects = newCallers("subject", func(p *plan) map[string]route.Limits { return p.subjects })
+	l.subjects.most = cmp.Or(config.SubjectsMax, subjectsMax)
 	l.queue.kick = make(chan struct{}, 1)
 	l.permits.New = func() any { return new(Permit) }
 	l.plan.Store(new(plan))
@@ -87,8 +96,9 @@ func (l *Limiter) Apply(table *route.Table, nodesLive int) {
 	l.applied = now
 	p := planOf(table, l.plan.Load(), builder{nodes: int64(nodesLive), alone: l.deps.Source == nil, ledger: l.deps.Ledger != nil, born: l.born})
 	l.plan.Store(p)
-	l.keys.adjust(p)
-	l.teams.adjust(p)
+	for _, c := range l.kinds() {
+		c.adjust(p)
+	}
 	l.wake()
 }
 
@@ -118,7 +128,7 @@ type Permit struct {
 	prices bool
 }
 
-// gatesMax is how many scopes one of them meets at most: a request its key, its team and all; an attempt its provider, its model there
+// gatesMax is how many scopes one of them meets at most: a request its key or subject, its team and all; an attempt its provider, its model there
 // and its key.
 const gatesMax = 3
 
@@ -126,36 +136,56 @@ const gatesMax = 3
 // cannot.
 func (l *Limiter) Admit(caller Caller, ask *route.Ask) (*Permit, *fault.Fault) {
 	plan := l.plan.Load()
-	key, team := l.caller(plan.keys, l.keys, caller.Key), l.caller(plan.teams, l.teams, caller.Team)
-	if plan.all == nil && key == nil && team == nil {
+	subject, full := l.caller(plan, l.subjects, caller.Subject)
+	if full {
+		return nil, l.crowded(caller.Subject)
+	}
+	key, _ := l.caller(plan, l.keys, caller.Key)
+	team, _ := l.caller(plan, l.teams, caller.Team)
+	if plan.all == nil && key == nil && subject == nil && team == nil {
 		return nil, nil // nothing is limited, nothing is taken
 	}
 	r := reservation(ask)
 	r.nano = r.units[tokens] * l.price.Load()
 	p := l.permit(r)
 	p.prices = true
-	p.through(key)
+	if p.through(key); key == nil {
+		p.through(subject)
+	}
 	p.through(team)
 	p.through(plan.all)
 	return p.take()
 }
 
-// caller holds the gate of a caller; nil where there are no limits.
-func (l *Limiter) caller(limited map[string]route.Limits, of *callers, id string) *gate {
+// kinds are the callers of every kind.
+func (l *Limiter) kinds() [3]*callers { return [...]*callers{l.keys, l.teams, l.subjects} }
+
+// caller holds the gate of a caller; nil where there are no limits, or it is full.
+func (l *Limiter) caller(p *plan, of *callers, id string) (g *gate, full bool) {
+	limited := of.limited(p)
 	if id == "" || len(limited) == 0 {
-		return nil
+		return nil, false
 	}
 	if g := of.hold(id); g != nil {
-		return g
+		return g, false
 	}
-	if _, ok := limited[id]; !ok {
-		return nil
+	if _, ok := limited[of.listed(id)]; !ok {
+		return nil, false
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	g := of.open(id, l.plan.Load())
+	g, full = of.open(id, l.plan.Load())
 	l.wake()
-	return g
+	return g, full
+}
+
+// crowded refuses a subject for whom there is no room beside all the others. It is not he who did too much.
+func (l *Limiter) crowded(subject string) *fault.Fault {
+	issuer, _ := identity.IssuerOf(subject)
+	return &fault.Fault{
+		Kind: fault.Overloaded, RetryAfter: sweepEvery,
+		Message: fmt.Sprintf("more subjects of issuer %s call than this node can hold within limits at a time (%d for all issuers)", issuer, l.subjects.most),
+	}
 }
 
 // Enter takes what an attempt needs of the limits of its provider, its model there and its key, or says why it cannot. credential is
@@ -180,14 +210,14 @@ type Rate struct {
 	Whole       time.Duration
 }
 
-// Rates are a caller's, of each kind the one of which least is left: of its key, its team or all requests.
+// Rates are a caller's, of each kind the one of which least is left: of its key or subject, its team or all requests.
 type Rates struct{ Requests, Tokens, Input, Output Rate }
 
 // Rates are for callers to go by.
 func (l *Limiter) Rates(caller Caller) (r Rates) {
 	plan := l.plan.Load()
 	nowMs := time.Now().UnixMilli()
-	for _, g := range [...]*gate{l.known(plan.keys, l.keys, caller.Key), l.known(plan.teams, l.teams, caller.Team), plan.all} {
+	for _, g := range [...]*gate{l.known(plan, l.keys, caller.Key), l.known(plan, l.subjects, caller.Subject), l.known(plan, l.teams, caller.Team), plan.all} {
 		if g == nil {
 			continue
 		}
@@ -204,8 +234,8 @@ func (l *Limiter) Rates(caller Caller) (r Rates) {
 }
 
 // known is caller, but makes no gate.
-func (l *Limiter) known(limited map[string]route.Limits, of *callers, id string) *gate {
-	if id == "" || len(limited) == 0 {
+func (l *Limiter) known(p *plan, of *callers, id string) *gate {
+	if id == "" || len(of.limited(p)) == 0 {
 		return nil
 	}
 	return of.hold(id)

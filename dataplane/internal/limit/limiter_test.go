@@ -55,11 +55,12 @@ type source struct {
 	limit.Source
 	failing, hanging atomic.Bool
 	fresh            atomic.Pointer[limit.Memory] // instead of Source: it has lost its memory
-	asked            atomic.Int64
+	asked, widest    atomic.Int64                 // in all, and at once
 }
 
 func (s *source) Renew(ctx context.Context, node string, asks []limit.Ask, grants []limit.Grant) error {
 	s.asked.Add(int64(len(asks)))
+	s.widest.Store(max(s.widest.Load(), int64(len(asks))))
 	if s.hanging.Load() {
 		<-ctx.Done()
 		return ctx.Err()
@@ -96,7 +97,12 @@ func startWith(t *testing.T, name string, deps limit.Deps, table *route.Table) *
 // run is for nodes outside of a bubble.
 func run(t *testing.T, name string, deps limit.Deps, table *route.Table) *node {
 	t.Helper()
-	l := limit.New(limit.Config{Node: name}, deps)
+	return startAs(t, limit.Config{Node: name}, deps, table)
+}
+
+func startAs(t *testing.T, config limit.Config, deps limit.Deps, table *route.Table) *node {
+	t.Helper()
+	l := limit.New(config, deps)
 	l.Apply(table, table.NodesLive())
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})

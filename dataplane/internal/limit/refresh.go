@@ -3,6 +3,7 @@ package limit
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 )
@@ -64,9 +65,17 @@ func (l *Limiter) round(ctx context.Context) {
 	l.queue.poke()
 }
 
-// due gathers the asks of all meters.
+// roundMax is how many asks are sent at once: as many as the source can answer in time, however many callers come together.
+const roundMax = 1 << 10
+
+// due gathers the asks of all meters. Those for which there is no room are for the next round, which follows at once; callers come in another order
+// then.
 func (l *Limiter) due(now time.Time) (asks []Ask, whose []meter) {
 	l.eachMeter(func(m meter) {
+		if len(asks) == roundMax {
+			l.wake()
+			return
+		}
 		if a, ok := m.ask(now); ok {
 			asks, whose = append(asks, a), append(whose, m)
 		}
@@ -83,8 +92,12 @@ func (l *Limiter) sweep(now time.Time, asks []Ask) []Ask {
 		return asks
 	}
 	l.swept = now
-	for _, c := range [...]*callers{l.keys, l.teams} {
-		for _, g := range c.sweep(now) {
+	for _, c := range l.kinds() {
+		gone, more := c.sweep(now)
+		if more {
+			l.swept = time.Time{} // at the next round
+		}
+		for _, g := range gone {
 			g.each(func(m meter) {
 				if a, ok := m.leave(); ok {
 					asks = append(asks, a)
@@ -105,8 +118,10 @@ func (l *Limiter) leave(ctx context.Context) {
 		}
 	})
 	l.mu.Unlock()
-	if len(asks) > 0 {
-		l.ask(ctx, time.Now(), asks, make([]Grant, len(asks)))
+	for some := range slices.Chunk(asks, roundMax) {
+		if !l.ask(ctx, time.Now(), some, make([]Grant, len(some))) {
+			return // the leases end by themselves
+		}
 	}
 }
 
@@ -114,7 +129,7 @@ func (l *Limiter) eachMeter(do func(meter)) {
 	for _, g := range l.plan.Load().gates {
 		g.each(do)
 	}
-	for _, c := range [...]*callers{l.keys, l.teams} {
+	for _, c := range l.kinds() {
 		for _, g := range c.all() {
 			g.each(do)
 		}

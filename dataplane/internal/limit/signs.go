@@ -27,8 +27,9 @@ type Sign struct {
 	// Tight says that the nodes together want more slots than there are.
 	Tight   bool   `json:"tight,omitempty"`
 	Refused uint64 `json:"refused"`
-	// Caller says that the scope is a client key or a team.
-	Caller bool `json:"-"`
+	// Caller says that the scope is a client key, a subject or a team; Subject that it is a subject, of which there may be any number.
+	Caller  bool `json:"-"`
+	Subject bool `json:"-"`
 }
 
 // Used is which part of the limit is in use in the cluster, as far as this node knows.
@@ -48,25 +49,30 @@ func (l *Limiter) Signs(give func(Sign)) {
 	for _, g := range l.plan.Load().gates {
 		g.signs(now, give)
 	}
-	for _, c := range [...]*callers{l.keys, l.teams} {
+	for _, c := range l.kinds() {
 		for _, g := range c.all() {
 			g.signs(now, give)
 		}
 	}
 }
 
-func (g *gate) signs(now int64, give func(Sign)) {
+func (g *gate) signs(now int64, tell func(Sign)) {
+	give := func(s Sign) {
+		s.Caller = g.presence != nil
+		s.Subject = s.Caller && g.presence.of.most > 0
+		tell(s)
+	}
 	if m := g.slots; m != nil {
 		give(Sign{
 			Scope: g.name, What: "in_flight", Limit: m.cap, Share: m.share, Mode: m.mode.String(), InUse: m.inUse.Load(), Leased: m.granted,
-			Allowance: m.may(now), Tight: m.tight, Beyond: m.beyond(now), Refused: m.refused.Load(), Caller: g.presence != nil,
+			Allowance: m.may(now), Tight: m.tight, Beyond: m.beyond(now), Refused: m.refused.Load(),
 		})
 	}
 	for kind, m := range g.units {
 		if m != nil {
 			give(Sign{
 				Scope: g.name, What: unitKeys[kind], Limit: m.limit, Share: m.share, Mode: m.mode.String(), Stock: m.stock.Load(), Block: m.block,
-				Left: min(m.leftOver(time.Now())+m.apart, m.limit), Refused: m.refused.Load(), Caller: g.presence != nil,
+				Left: min(m.leftOver(time.Now())+m.apart, m.limit), Refused: m.refused.Load(),
 			})
 		}
 	}
@@ -75,7 +81,7 @@ func (g *gate) signs(now int64, give func(Sign)) {
 			spent, allowed := m.spent.Load(), m.allowed.Load()
 			give(Sign{
 				Scope: g.name, What: spendKeys[period], Limit: m.limit, Share: m.share, Mode: m.mode.String(), InUse: spent, Allowance: allowed,
-				Stock: allowed - spent, Block: m.block, Left: m.left.Load(), Refused: m.refused.Load(), Caller: g.presence != nil,
+				Stock: allowed - spent, Block: m.block, Left: m.left.Load(), Refused: m.refused.Load(),
 			})
 		}
 	}
@@ -83,15 +89,22 @@ func (g *gate) signs(now int64, give func(Sign)) {
 
 // CallersState is who has called lately and has limits, and how often callers were refused since the start.
 type CallersState struct {
-	Keys         int    `json:"keys"`
-	Teams        int    `json:"teams"`
-	KeysRefused  uint64 `json:"keys_refused"`
-	TeamsRefused uint64 `json:"teams_refused"`
+	Keys            int    `json:"keys"`
+	Subjects        int    `json:"subjects"`
+	Teams           int    `json:"teams"`
+	KeysRefused     uint64 `json:"keys_refused"`
+	SubjectsRefused uint64 `json:"subjects_refused"`
+	TeamsRefused    uint64 `json:"teams_refused"`
+	// SubjectsCrowded are requests for whose subject there was no room beside all the others.
+	SubjectsCrowded uint64 `json:"subjects_crowded"`
 }
 
 // CallersState may be read at any time.
 func (l *Limiter) CallersState() CallersState {
-	return CallersState{len(l.keys.all()), len(l.teams.all()), l.keys.refused.Load(), l.teams.refused.Load()}
+	return CallersState{
+		Keys: len(l.keys.all()), Subjects: len(l.subjects.all()), Teams: len(l.teams.all()), KeysRefused: l.keys.refused.Load(),
+		SubjectsRefused: l.subjects.refused.Load(), TeamsRefused: l.teams.refused.Load(), SubjectsCrowded: l.subjects.crowded.Load(),
+	}
 }
 
 // SourceState is how the source does. All is zero where there is none.

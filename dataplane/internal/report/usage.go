@@ -18,6 +18,7 @@ import (
 
 	outcomev1 "github.com/aimux/aimux/proto/gen/aimux/outcome/v1"
 	"github.com/aimux/aimux/shared/fault"
+	"github.com/aimux/aimux/shared/identity"
 	"github.com/aimux/aimux/shared/outcome"
 )
 
@@ -61,8 +62,8 @@ type Usage struct {
 	ended time.Time                         // guarded by mu
 	full  chan struct{}
 
-	lost, dropped, kept atomic.Uint64
-	waiting             atomic.Int64
+	lost, merged, dropped, kept atomic.Uint64
+	waiting                     atomic.Int64
 
 	// The rest belongs to Run.
 	seq    uint64
@@ -151,9 +152,15 @@ func (u *Usage) Record(r *outcome.Record) {
 	}
 }
 
-// line finds or makes a line; nil when there is no room. The caller holds mu.
+// line finds or makes a line; nil when there is no room. Of subjects there may be any number: where they take half of the room, those that are new
+// are summed up together. The caller holds mu.
 func (u *Usage) line(key usageKey) *outcomev1.UsageLine {
 	line := u.lines[key]
+	if issuer, ok := identity.IssuerOf(key.caller); ok && line == nil && len(u.lines) >= u.config.LinesMax/2 {
+		key.caller = identity.OtherSubjects(issuer)
+		line = u.lines[key]
+		u.merged.Add(1)
+	}
 	if line == nil && len(u.lines) < 2*u.config.LinesMax {
 		line = &outcomev1.UsageLine{Caller: key.caller, Team: key.team, Provider: key.provider, Model: key.model}
 		u.lines[key] = line
@@ -164,13 +171,13 @@ func (u *Usage) line(key usageKey) *outcomev1.UsageLine {
 	return line
 }
 
-// UsageStats are blocks that wait now, blocks that were kept since the start, blocks that were dropped for lack of room, and requests that had
-// no line.
-type UsageStats struct{ Waiting, Kept, Dropped, Lost uint64 }
+// UsageStats are blocks that wait now, blocks that were kept since the start, blocks that were dropped for lack of room, requests that had
+// no line, and requests that had one with other subjects of their issuer.
+type UsageStats struct{ Waiting, Kept, Dropped, Lost, Merged uint64 }
 
 // Stats may be called at any time.
 func (u *Usage) Stats() UsageStats {
-	return UsageStats{uint64(u.waiting.Load()), u.kept.Load(), u.dropped.Load(), u.lost.Load()}
+	return UsageStats{uint64(u.waiting.Load()), u.kept.Load(), u.dropped.Load(), u.lost.Load(), u.merged.Load()}
 }
 
 // Run writes and sends until ctx ends, and once more then.
@@ -191,7 +198,10 @@ func (u *Usage) Run(ctx context.Context) {
 	}
 }
 
-// cut ends a block and writes it down.
+// blockBytesMax bounds a block as it is sent: the bus carries twice as much.
+const blockBytesMax = 512 << 10
+
+// cut ends a block and writes it down; where it would be too long to be sent, as several.
 func (u *Usage) cut() {
 	u.mu.Lock()
 	lines, ended := u.lines, u.ended
@@ -201,11 +211,27 @@ func (u *Usage) cut() {
 	}
 	u.lines = make(map[usageKey]*outcomev1.UsageLine)
 	u.mu.Unlock()
-	u.seq++
-	m := &outcomev1.UsageBlock{Boot: u.config.Boot, Seq: u.seq, EndedUnixMs: ended.UnixMilli(), Lost: u.lost.Load()}
+	var some []*outcomev1.UsageLine
+	size := 0
 	for _, line := range lines {
-		m.Lines = append(m.Lines, line)
+		if bytes := proto.Size(line) + lineOverhead; size+bytes > blockBytesMax {
+			u.keep(some, ended)
+			some, size = nil, bytes
+		} else {
+			size += bytes
+		}
+		some = append(some, line)
 	}
+	u.keep(some, ended)
+}
+
+// lineOverhead is what a line takes in a block beside its own bytes: its tag and its length.
+const lineOverhead = 8
+
+// keep writes one block down.
+func (u *Usage) keep(lines []*outcomev1.UsageLine, ended time.Time) {
+	u.seq++
+	m := &outcomev1.UsageBlock{Boot: u.config.Boot, Seq: u.seq, EndedUnixMs: ended.UnixMilli(), Lost: u.lost.Load(), Lines: lines}
 	b := block{boot: m.GetBoot(), seq: m.GetSeq(), body: m}
 	if u.config.Dir != "" {
 		b.file = filepath.Join(u.config.Dir, fmt.Sprintf("%d-%d%s", b.boot, b.seq, usageSuffix))

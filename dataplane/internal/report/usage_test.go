@@ -3,7 +3,9 @@ package report
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -133,6 +135,46 @@ func TestUsageIsBounded(t *testing.T) {
 		<-done
 		if got := u.Stats(); got.Lost != 2 || got.Waiting != 3 || got.Dropped == 0 {
 			t.Errorf("%+v", got)
+		}
+	})
+}
+
+// TestManySubjectsOfUsage: where subjects come without end, those that are new are summed up together, keys keep their lines, and every block is short
+// enough to be sent.
+func TestManySubjectsOfUsage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := &stream{}
+		u, err := NewUsage(UsageConfig{Boot: 1}, UsageDeps{Bus: bus, Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		long := strings.Repeat("x", 120)
+		for i := range 3000 {
+			u.Record(used(fmt.Sprintf("jwt:%s%d", long, i), 1))
+		}
+		for i := range 3000 {
+			u.Record(used(fmt.Sprintf("%s%d", long, i), 1))
+		}
+		u.Record(used("jwt:"+long+"7", 1)) // has its line
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); u.Run(ctx) }()
+		stop()
+		<-done
+		requests := map[string]uint64{}
+		for _, m := range bus.kept {
+			if size := proto.Size(m); size > blockBytesMax+1<<10 {
+				t.Errorf("a block of %d bytes", size)
+			}
+			for _, line := range m.GetLines() {
+				requests[line.GetCaller()] += line.GetRequests()
+			}
+		}
+		if got := u.Stats(); got.Lost != 0 || got.Merged != 3000-4096/2 || requests["jwt:*"] != got.Merged {
+			t.Errorf("%+v, and %d requests of others", got, requests["jwt:*"])
+		}
+		if len(bus.kept) < 2 || requests["jwt:"+long+"7"] != 2 || requests[long+"2999"] != 1 {
+			t.Errorf("%d blocks, of %d callers", len(bus.kept), len(requests))
 		}
 	})
 }

@@ -1,9 +1,11 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -29,7 +31,7 @@ func (r *remote) limits() adminv1connect.LimitServiceClient {
 // scoped is what the commands on one scope share.
 type scoped struct {
 	remote
-	Scope string `arg:"" help:"all, key/ID, team/ID, provider/ID, provider/ID/keys or provider/ID/model/MODEL."`
+	Scope string `arg:"" help:"all, key/ID, team/ID, issuer/ID/subjects, provider/ID, provider/ID/keys or provider/ID/model/MODEL."`
 }
 
 type limitList struct{ remote }
@@ -46,17 +48,27 @@ func (c *limitList) Run(ctx context.Context, street Street) error {
 	rows := [][]string{{"SCOPE", "LIMITS", "IN USE"}}
 	for _, entry := range answer.Msg.GetLimits() {
 		var used []string
-		for _, use := range entry.GetUses() {
+		uses := slices.SortedStableFunc(slices.Values(entry.GetUses()), func(a, b *adminv1.LimitUse) int { return cmp.Compare(full(b), full(a)) })
+		for _, use := range uses[:min(len(uses), usesShown)] {
 			part := fmt.Sprintf("%s %s/%s", use.GetWhat(), amount(use.GetUsed()), amount(use.GetLimit()))
-			if key, ok := strings.CutPrefix(use.GetScope(), strings.TrimSuffix(entry.GetScope(), "s")+"/"); ok {
-				part = key + ": " + part
+			if use.GetScope() != entry.GetScope() {
+				part = use.GetScope()[strings.LastIndex(use.GetScope(), "/")+1:] + ": " + part
 			}
 			used = append(used, part)
+		}
+		if more := len(uses) - len(used); more > 0 {
+			used = append(used, fmt.Sprintf("and %d more", more))
 		}
 		rows = append(rows, []string{entry.GetScope(), inWords(entry.GetLimits()), orDash(strings.Join(used, ", "))})
 	}
 	return grid(street.Stdout, rows)
 }
+
+// usesShown is how many uses of a scope's limits are listed, the fullest first.
+const usesShown = 8
+
+// full is how far a limit is used, 1 being wholly.
+func full(use *adminv1.LimitUse) float64 { return use.GetUsed() / max(use.GetLimit(), 1e-9) }
 
 // inWords are limits as set takes them.
 func inWords(l *adminv1.Limits) string {
@@ -173,7 +185,7 @@ func printUses(out io.Writer, uses []*adminv1.LimitUse) error {
 	rows := [][]string{{"SCOPE", "WHAT", "USED", "LIMIT", "FULL", "BEYOND", "REFUSED"}}
 	for _, use := range uses {
 		rows = append(rows, []string{
-			use.GetScope(), use.GetWhat(), amount(use.GetUsed()), amount(use.GetLimit()), fmt.Sprintf("%.0f%%", 100*use.GetUsed()/max(use.GetLimit(), 1e-9)),
+			use.GetScope(), use.GetWhat(), amount(use.GetUsed()), amount(use.GetLimit()), fmt.Sprintf("%.0f%%", 100*full(use)),
 			strconv.FormatUint(use.GetBeyond(), 10), strconv.FormatUint(use.GetRefused(), 10),
 		})
 	}

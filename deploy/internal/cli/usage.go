@@ -17,7 +17,7 @@ type usageCommand struct {
 	By       []string `help:"What sums are kept apart by: key, team, provider, model, day." default:"provider,model" enum:"key,team,provider,model,day"`
 	Since    string   `help:"The first day, of UTC." placeholder:"2026-11-01"`
 	Until    string   `help:"The last day." placeholder:"2026-11-30"`
-	Key      string   `help:"Only what this key used."`
+	Key      string   `help:"Only what this key used, or this subject of an issuer, as in jwt:ada@example.com."`
 	Team     string   `help:"Only what this team used."`
 	Provider string   `help:"Only what was used of this provider."`
 	Model    string   `help:"Only what was used of this model."`

@@ -1396,8 +1396,13 @@ type Issuer struct {
 	RoleClaim      string `protobuf:"bytes,8,opt,name=role_claim,json=roleClaim,proto3" json:"role_claim,omitempty"`
 	// allow_private_address lets the issuer stand at a private or loopback address, and speak plain http there.
 	AllowPrivateAddress bool `protobuf:"varint,9,opt,name=allow_private_address,json=allowPrivateAddress,proto3" json:"allow_private_address,omitempty"`
-	unknownFields       protoimpl.UnknownFields
-	sizeCache           protoimpl.SizeCache
+	// id names the issuer in scopes of limits, and its subjects, in records and usage, as ID:NAME; empty means jwt. No two issuers have the
+	// same.
+	Id string `protobuf:"bytes,10,opt,name=id,proto3" json:"id,omitempty"`
+	// subject_limits are those of each of its subjects by itself: of whoever calls by a token, as name_claim names him.
+	SubjectLimits *Limits `protobuf:"bytes,11,opt,name=subject_limits,json=subjectLimits,proto3" json:"subject_limits,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Issuer) Reset() {
@@ -1491,6 +1496,20 @@ func (x *Issuer) GetAllowPrivateAddress() bool {
 		return x.AllowPrivateAddress
 	}
 	return false
+}
+
+func (x *Issuer) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Issuer) GetSubjectLimits() *Limits {
+	if x != nil {
+		return x.SubjectLimits
+	}
+	return nil
 }
 
 // Token is one key of the admin API.
@@ -1856,7 +1875,7 @@ const file_aimux_admin_v1_catalog_proto_rawDesc = "" +
 	"\x04Team\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12+\n" +
 	"\x05scope\x18\x02 \x01(\v2\x15.aimux.admin.v1.ScopeR\x05scope\x12.\n" +
-	"\x06limits\x18\x03 \x01(\v2\x16.aimux.admin.v1.LimitsR\x06limits\"\xb9\x02\n" +
+	"\x06limits\x18\x03 \x01(\v2\x16.aimux.admin.v1.LimitsR\x06limits\"\x88\x03\n" +
 	"\x06Issuer\x12\x16\n" +
 	"\x06issuer\x18\x01 \x01(\tR\x06issuer\x12\x1a\n" +
 	"\baudience\x18\x02 \x01(\tR\baudience\x12\x1e\n" +
@@ -1871,7 +1890,10 @@ const file_aimux_admin_v1_catalog_proto_rawDesc = "" +
 	"\x0fproviders_claim\x18\a \x01(\tR\x0eprovidersClaim\x12\x1d\n" +
 	"\n" +
 	"role_claim\x18\b \x01(\tR\troleClaim\x122\n" +
-	"\x15allow_private_address\x18\t \x01(\bR\x13allowPrivateAddress\"\x93\x01\n" +
+	"\x15allow_private_address\x18\t \x01(\bR\x13allowPrivateAddress\x12\x0e\n" +
+	"\x02id\x18\n" +
+	" \x01(\tR\x02id\x12=\n" +
+	"\x0esubject_limits\x18\v \x01(\v2\x16.aimux.admin.v1.LimitsR\rsubjectLimits\"\x93\x01\n" +
 	"\x05Token\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\tR\x04role\x12\x12\n" +
@@ -1938,16 +1960,17 @@ var file_aimux_admin_v1_catalog_proto_depIdxs = []int32{
 	1,  // 16: aimux.admin.v1.ClientKey.limits:type_name -> aimux.admin.v1.Limits
 	7,  // 17: aimux.admin.v1.Team.scope:type_name -> aimux.admin.v1.Scope
 	1,  // 18: aimux.admin.v1.Team.limits:type_name -> aimux.admin.v1.Limits
-	2,  // 19: aimux.admin.v1.Catalog.ProvidersEntry.value:type_name -> aimux.admin.v1.Provider
-	8,  // 20: aimux.admin.v1.Catalog.KeysEntry.value:type_name -> aimux.admin.v1.ClientKey
-	9,  // 21: aimux.admin.v1.Catalog.TeamsEntry.value:type_name -> aimux.admin.v1.Team
-	11, // 22: aimux.admin.v1.Catalog.TokensEntry.value:type_name -> aimux.admin.v1.Token
-	12, // 23: aimux.admin.v1.Catalog.WebhooksEntry.value:type_name -> aimux.admin.v1.Webhook
-	24, // [24:24] is the sub-list for method output_type
-	24, // [24:24] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	1,  // 19: aimux.admin.v1.Issuer.subject_limits:type_name -> aimux.admin.v1.Limits
+	2,  // 20: aimux.admin.v1.Catalog.ProvidersEntry.value:type_name -> aimux.admin.v1.Provider
+	8,  // 21: aimux.admin.v1.Catalog.KeysEntry.value:type_name -> aimux.admin.v1.ClientKey
+	9,  // 22: aimux.admin.v1.Catalog.TeamsEntry.value:type_name -> aimux.admin.v1.Team
+	11, // 23: aimux.admin.v1.Catalog.TokensEntry.value:type_name -> aimux.admin.v1.Token
+	12, // 24: aimux.admin.v1.Catalog.WebhooksEntry.value:type_name -> aimux.admin.v1.Webhook
+	25, // [25:25] is the sub-list for method output_type
+	25, // [25:25] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_aimux_admin_v1_catalog_proto_init() }

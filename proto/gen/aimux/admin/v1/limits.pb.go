@@ -86,7 +86,7 @@ func (x *LimitEntry) GetUses() []*LimitUse {
 // LimitUse is how far one limit is used in the whole cluster.
 type LimitUse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// scope as above, but of each key of a pool provider/ID/key/FINGERPRINT.
+	// scope as above, but of each key of a pool provider/ID/key/FINGERPRINT, and of each subject subject/ISSUER:NAME.
 	Scope string `protobuf:"bytes,1,opt,name=scope,proto3" json:"scope,omitempty"`
 	// what is in_flight, requests, tokens, input_tokens, output_tokens, dollars_per_day or dollars_per_month.
 	What string `protobuf:"bytes,2,opt,name=what,proto3" json:"what,omitempty"`

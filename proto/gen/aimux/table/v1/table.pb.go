@@ -1585,8 +1585,12 @@ type Issuer struct {
 	ModelsClaim         string                 `protobuf:"bytes,6,opt,name=models_claim,json=modelsClaim,proto3" json:"models_claim,omitempty"`
 	ProvidersClaim      string                 `protobuf:"bytes,7,opt,name=providers_claim,json=providersClaim,proto3" json:"providers_claim,omitempty"`
 	AllowPrivateAddress bool                   `protobuf:"varint,8,opt,name=allow_private_address,json=allowPrivateAddress,proto3" json:"allow_private_address,omitempty"`
-	unknownFields       protoimpl.UnknownFields
-	sizeCache           protoimpl.SizeCache
+	// id names the issuer in scopes of limits, and begins the names of its subjects; empty means jwt.
+	Id string `protobuf:"bytes,9,opt,name=id,proto3" json:"id,omitempty"`
+	// subject_limits are those of each of its subjects by itself.
+	SubjectLimits *Limits `protobuf:"bytes,10,opt,name=subject_limits,json=subjectLimits,proto3" json:"subject_limits,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Issuer) Reset() {
@@ -1673,6 +1677,20 @@ func (x *Issuer) GetAllowPrivateAddress() bool {
 		return x.AllowPrivateAddress
 	}
 	return false
+}
+
+func (x *Issuer) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Issuer) GetSubjectLimits() *Limits {
+	if x != nil {
+		return x.SubjectLimits
+	}
+	return nil
 }
 
 // Health is the soft part of the table, always whole.
@@ -3570,7 +3588,7 @@ const file_aimux_table_v1_table_proto_rawDesc = "" +
 	"\x04Team\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12+\n" +
 	"\x05scope\x18\x02 \x01(\v2\x15.aimux.table.v1.ScopeR\x05scope\x12.\n" +
-	"\x06limits\x18\x03 \x01(\v2\x16.aimux.table.v1.LimitsR\x06limits\"\x9a\x02\n" +
+	"\x06limits\x18\x03 \x01(\v2\x16.aimux.table.v1.LimitsR\x06limits\"\xe9\x02\n" +
 	"\x06Issuer\x12\x16\n" +
 	"\x06issuer\x18\x01 \x01(\tR\x06issuer\x12\x1a\n" +
 	"\baudience\x18\x02 \x01(\tR\baudience\x12\x1e\n" +
@@ -3583,7 +3601,10 @@ const file_aimux_table_v1_table_proto_rawDesc = "" +
 	"team_claim\x18\x05 \x01(\tR\tteamClaim\x12!\n" +
 	"\fmodels_claim\x18\x06 \x01(\tR\vmodelsClaim\x12'\n" +
 	"\x0fproviders_claim\x18\a \x01(\tR\x0eprovidersClaim\x122\n" +
-	"\x15allow_private_address\x18\b \x01(\bR\x13allowPrivateAddress\"\xf2\x02\n" +
+	"\x15allow_private_address\x18\b \x01(\bR\x13allowPrivateAddress\x12\x0e\n" +
+	"\x02id\x18\t \x01(\tR\x02id\x12=\n" +
+	"\x0esubject_limits\x18\n" +
+	" \x01(\v2\x16.aimux.table.v1.LimitsR\rsubjectLimits\"\xf2\x02\n" +
 	"\x06Health\x12.\n" +
 	"\x06header\x18\x01 \x01(\v2\x16.aimux.table.v1.HeaderR\x06header\x126\n" +
 	"\atargets\x18\x02 \x03(\v2\x1c.aimux.table.v1.TargetHealthR\atargets\x12\x1d\n" +
@@ -3855,33 +3876,34 @@ var file_aimux_table_v1_table_proto_depIdxs = []int32{
 	3,  // 18: aimux.table.v1.Caller.limits:type_name -> aimux.table.v1.Limits
 	13, // 19: aimux.table.v1.Team.scope:type_name -> aimux.table.v1.Scope
 	3,  // 20: aimux.table.v1.Team.limits:type_name -> aimux.table.v1.Limits
-	1,  // 21: aimux.table.v1.Health.header:type_name -> aimux.table.v1.Header
-	22, // 22: aimux.table.v1.Health.targets:type_name -> aimux.table.v1.TargetHealth
-	25, // 23: aimux.table.v1.Health.transitions:type_name -> aimux.table.v1.Transition
-	18, // 24: aimux.table.v1.Health.regions:type_name -> aimux.table.v1.RegionView
-	1,  // 25: aimux.table.v1.RegionDigest.header:type_name -> aimux.table.v1.Header
-	20, // 26: aimux.table.v1.RegionDigest.demand:type_name -> aimux.table.v1.Demand
-	21, // 27: aimux.table.v1.RegionDigest.targets:type_name -> aimux.table.v1.RegionTarget
-	0,  // 28: aimux.table.v1.RegionTarget.state:type_name -> aimux.table.v1.State
-	20, // 29: aimux.table.v1.RegionTarget.demand:type_name -> aimux.table.v1.Demand
-	0,  // 30: aimux.table.v1.TargetHealth.state:type_name -> aimux.table.v1.State
-	24, // 31: aimux.table.v1.TargetHealth.probe:type_name -> aimux.table.v1.ProbeGrant
-	23, // 32: aimux.table.v1.TargetHealth.check:type_name -> aimux.table.v1.Check
-	0,  // 33: aimux.table.v1.Transition.from:type_name -> aimux.table.v1.State
-	0,  // 34: aimux.table.v1.Transition.to:type_name -> aimux.table.v1.State
-	1,  // 35: aimux.table.v1.Heartbeat.applied:type_name -> aimux.table.v1.Header
-	28, // 36: aimux.table.v1.Heartbeat.nack:type_name -> aimux.table.v1.Nack
-	27, // 37: aimux.table.v1.Heartbeat.limits:type_name -> aimux.table.v1.LimitSign
-	0,  // 38: aimux.table.v1.Suspect.state:type_name -> aimux.table.v1.State
-	33, // 39: aimux.table.v1.ExplainRequest.headers:type_name -> aimux.table.v1.ExplainRequest.HeadersEntry
-	1,  // 40: aimux.table.v1.Explanation.table:type_name -> aimux.table.v1.Header
-	32, // 41: aimux.table.v1.Explanation.candidates:type_name -> aimux.table.v1.Considered
-	0,  // 42: aimux.table.v1.Considered.state:type_name -> aimux.table.v1.State
-	43, // [43:43] is the sub-list for method output_type
-	43, // [43:43] is the sub-list for method input_type
-	43, // [43:43] is the sub-list for extension type_name
-	43, // [43:43] is the sub-list for extension extendee
-	0,  // [0:43] is the sub-list for field type_name
+	3,  // 21: aimux.table.v1.Issuer.subject_limits:type_name -> aimux.table.v1.Limits
+	1,  // 22: aimux.table.v1.Health.header:type_name -> aimux.table.v1.Header
+	22, // 23: aimux.table.v1.Health.targets:type_name -> aimux.table.v1.TargetHealth
+	25, // 24: aimux.table.v1.Health.transitions:type_name -> aimux.table.v1.Transition
+	18, // 25: aimux.table.v1.Health.regions:type_name -> aimux.table.v1.RegionView
+	1,  // 26: aimux.table.v1.RegionDigest.header:type_name -> aimux.table.v1.Header
+	20, // 27: aimux.table.v1.RegionDigest.demand:type_name -> aimux.table.v1.Demand
+	21, // 28: aimux.table.v1.RegionDigest.targets:type_name -> aimux.table.v1.RegionTarget
+	0,  // 29: aimux.table.v1.RegionTarget.state:type_name -> aimux.table.v1.State
+	20, // 30: aimux.table.v1.RegionTarget.demand:type_name -> aimux.table.v1.Demand
+	0,  // 31: aimux.table.v1.TargetHealth.state:type_name -> aimux.table.v1.State
+	24, // 32: aimux.table.v1.TargetHealth.probe:type_name -> aimux.table.v1.ProbeGrant
+	23, // 33: aimux.table.v1.TargetHealth.check:type_name -> aimux.table.v1.Check
+	0,  // 34: aimux.table.v1.Transition.from:type_name -> aimux.table.v1.State
+	0,  // 35: aimux.table.v1.Transition.to:type_name -> aimux.table.v1.State
+	1,  // 36: aimux.table.v1.Heartbeat.applied:type_name -> aimux.table.v1.Header
+	28, // 37: aimux.table.v1.Heartbeat.nack:type_name -> aimux.table.v1.Nack
+	27, // 38: aimux.table.v1.Heartbeat.limits:type_name -> aimux.table.v1.LimitSign
+	0,  // 39: aimux.table.v1.Suspect.state:type_name -> aimux.table.v1.State
+	33, // 40: aimux.table.v1.ExplainRequest.headers:type_name -> aimux.table.v1.ExplainRequest.HeadersEntry
+	1,  // 41: aimux.table.v1.Explanation.table:type_name -> aimux.table.v1.Header
+	32, // 42: aimux.table.v1.Explanation.candidates:type_name -> aimux.table.v1.Considered
+	0,  // 43: aimux.table.v1.Considered.state:type_name -> aimux.table.v1.State
+	44, // [44:44] is the sub-list for method output_type
+	44, // [44:44] is the sub-list for method input_type
+	44, // [44:44] is the sub-list for extension type_name
+	44, // [44:44] is the sub-list for extension extendee
+	0,  // [0:44] is the sub-list for field type_name
 }
 
 func init() { file_aimux_table_v1_table_proto_init() }
