@@ -19,7 +19,7 @@ const module = "github.com/aimux/aimux/"
 
 // pure are the rooms that hold no I/O, no time and no chance: all of that comes in as arguments. A room's children are pure with it.
 var pure = []string{
-	"shared/fault", "shared/clock", "shared/outcome", "shared/circuit", "shared/route", "shared/provider", "shared/secret", "shared/audit", "shared/identity",
+	"shared/fault", "shared/clock", "shared/outcome", "shared/circuit", "shared/route", "shared/provider", "shared/secret", "shared/audit", "shared/identity", "shared/spelling",
 	"dataplane/internal/analyze", "dataplane/internal/dialect", "dataplane/internal/http1",
 	"controlplane/internal/catalog", "controlplane/internal/fleet",
 }

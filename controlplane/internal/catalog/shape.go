@@ -12,6 +12,8 @@ import (
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/aimux/aimux/shared/spelling"
 )
 
 // checkSyntax says where a document stops being JSON.
@@ -62,15 +64,16 @@ func (w *walker) message(path string, md protoreflect.MessageDescriptor, token j
 	}
 	seen := make(map[protoreflect.Name]bool)
 	w.members(func(name string) {
-		fd := md.Fields().ByJSONName(name)
+		fields := md.Fields()
+		fd := fields.ByJSONName(name)
 		if fd == nil {
-			fd = md.Fields().ByTextName(name)
+			fd = fields.ByTextName(name)
 		}
 		token, ok := w.next()
 		switch {
 		case !ok:
 		case fd == nil:
-			w.add(at(path, name), w.skip(name, token), "is unknown%s", suggestion(name, md))
+			w.add(at(path, name), w.skip(name, token), "is unknown%s", spelling.Meant(name, fields.Len(), func(i int) string { return string(fields.Get(i).Name()) }))
 		case seen[fd.Name()]:
 			w.add(at(path, name), w.skip(name, token), "is there twice")
 		default:
@@ -283,43 +286,4 @@ func parseWhole(text string) (uint64, bool) {
 	}
 	n, err := strconv.ParseUint("0"+digits[:point], 10, 64)
 	return n, err == nil && text[0] != '-'
-}
-
-// suggestion names the field that was probably meant.
-func suggestion(name string, md protoreflect.MessageDescriptor) string {
-	plain := func(s string) string { return strings.ToLower(strings.NewReplacer("_", "", "-", "").Replace(s)) }
-	best, distance := "", 3
-	for i := range md.Fields().Len() {
-		known := string(md.Fields().Get(i).Name())
-		if d := editDistance(plain(name), plain(known)); d < distance {
-			best, distance = known, d
-		}
-	}
-	if best == "" {
-		return ""
-	}
-	return "; did you mean " + best + "?"
-}
-
-// editDistance is how many letters must be changed, put in or left out; names far apart in length are not looked at.
-func editDistance(a, b string) int {
-	if len(a) > len(b)+2 || len(b) > len(a)+2 {
-		return 3
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(diagonal+cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

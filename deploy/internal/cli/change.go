@@ -11,6 +11,8 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/aimux/aimux/shared/spelling"
 )
 
 // edits are what the commands share that change a message: single settings, or the whole from a file.
@@ -62,7 +64,7 @@ func apply(onto proto.Message, what string, settings []string) error {
 		}
 		field := fields.ByName(protoreflect.Name(name))
 		if field == nil {
-			return fmt.Errorf("%s has no setting %q%s", what, name, meant(name, fields))
+			return fmt.Errorf("%s has no setting %q%s", what, name, spelling.Meant(name, fields.Len(), func(i int) string { return string(fields.Get(i).Name()) }))
 		}
 		onto.ProtoReflect().Clear(field)
 		if value == "" {
@@ -82,39 +84,4 @@ func apply(onto proto.Message, what string, settings []string) error {
 		proto.Merge(onto, one)
 	}
 	return nil
-}
-
-// meant is the setting that a mistyped name is nearest to, if it is near to any.
-func meant(name string, fields protoreflect.FieldDescriptors) string {
-	best, least := "", len(name)/3+1
-	for i := range fields.Len() {
-		known := string(fields.Get(i).Name())
-		if d := distance(name, known); d < least || strings.HasPrefix(known, name) && best == "" {
-			best, least = known, min(d, least)
-		}
-	}
-	if best == "" {
-		return ""
-	}
-	return fmt.Sprintf("; did you mean %s?", best)
-}
-
-// distance is how many letters must be put in, taken out or changed to make b of a.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		before := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := before
-			if a[i] != b[j] {
-				cost = 1 + min(before, row[j], row[j+1])
-			}
-			before, row[j+1] = row[j+1], cost
-		}
-	}
-	return row[len(b)]
 }
