@@ -147,7 +147,7 @@ func capacity(view *admin.View) (share float64, known bool) {
 func (r *replica) measureLoss() {
 	counter := func(name, help string, read func(*adminv1.ListRequestsResponse) uint64) {
 		r.metrics.Read(telemetry.Reading{Name: name, Help: help, Counter: true, Read: func(give func(float64, ...string)) {
-			give(float64(read(r.loop.tail.list(^uint64(0), 1))))
+			give(float64(read(r.loop.tail.counted())))
 		}})
 	}
 	counter("aimux_controlplane_requests_total", "Requests of all nodes that this replica has heard of.", (*adminv1.ListRequestsResponse).GetLast)

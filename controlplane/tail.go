@@ -2,6 +2,7 @@ package controlplane
 
 import (
 	"net/http"
+	"slices"
 	"sync"
 
 	"google.golang.org/protobuf/proto"
@@ -92,23 +93,50 @@ func (t *tail) missed() uint64 {
 	return t.lost
 }
 
-// list answers with what has come after a number that list gave before.
-func (t *tail) list(after uint64, limit int) *adminv1.ListRequestsResponse {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	answer := &adminv1.ListRequestsResponse{Last: t.last, Failed: t.failed, Source: t.source}
-	for _, node := range t.nodes {
-		answer.Unreported += node.dropped + node.droppedBefore + node.oversized
-	}
-	if limit <= 0 || limit > tailAnswer {
+// list answers with what has come after a number that list gave before, and is wanted.
+func (t *tail) list(ask *adminv1.ListRequestsRequest) *adminv1.ListRequestsResponse {
+	answer, heard := t.since(ask.GetAfter())
+	limit := int(min(ask.GetLimit(), tailAnswer))
+	if limit == 0 {
 		limit = tailAnswer
 	}
-	first := t.last - min(uint64(len(t.ring)), uint64(limit))
+	wanted := newSieve(ask.GetFilter())
+	for i := len(heard) - 1; i >= 0 && len(answer.GetRequests()) < limit; i-- {
+		if wanted.holds(heard[i]) {
+			answer.Requests = append(answer.Requests, heard[i])
+		}
+	}
+	slices.Reverse(answer.GetRequests())
+	return answer
+}
+
+// since copies what is remembered of what came after a number, so that nobody waits while it is gone through.
+func (t *tail) since(after uint64) (*adminv1.ListRequestsResponse, []*outcomev1.Record) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	first := t.last - uint64(len(t.ring))
 	if after <= t.last {
 		first = max(first, after)
 	}
+	heard := make([]*outcomev1.Record, 0, t.last-first)
 	for i := first; i < t.last; i++ {
-		answer.Requests = append(answer.Requests, t.ring[i%tailMax])
+		heard = append(heard, t.ring[i%tailMax])
+	}
+	return t.sums(), heard
+}
+
+// counted says how many requests there have been.
+func (t *tail) counted() *adminv1.ListRequestsResponse {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.sums()
+}
+
+// sums is counted for a caller who holds mu.
+func (t *tail) sums() *adminv1.ListRequestsResponse {
+	answer := &adminv1.ListRequestsResponse{Last: t.last, Failed: t.failed, Source: t.source}
+	for _, node := range t.nodes {
+		answer.Unreported += node.dropped + node.droppedBefore + node.oversized
 	}
 	return answer
 }

@@ -72,4 +72,10 @@ type Record struct {
 	Reason    string
 	Warnings  []string
 	Revision  uint64
+	// Candidates are who was to be tried, in order, as "provider/model"; PassedOver who was not, and why.
+	Candidates []string
+	PassedOver []PassedOver
 }
+
+// PassedOver is a target, as "provider/model", that a request did not go to, and why.
+type PassedOver struct{ Target, Reason string }

@@ -6,7 +6,7 @@ import (
 	outcomev1 "github.com/aimux/aimux/proto/gen/aimux/outcome/v1"
 )
 
-// detailBytesMax bounds the provider's own words in a record.
+// detailBytesMax bounds the provider's own words in a record, and each reason.
 const detailBytesMax = 256
 
 // Wire returns the record as it crosses the bus, as told by node.
@@ -33,6 +33,10 @@ func (r *Record) Wire(node string) *outcomev1.Record {
 		Warnings:         r.Warnings,
 		TableRevision:    r.Revision,
 		Node:             node,
+		Candidates:       r.Candidates,
+	}
+	for _, p := range r.PassedOver {
+		w.PassedOver = append(w.PassedOver, &outcomev1.PassedOver{Target: p.Target, Reason: cut(p.Reason)})
 	}
 	if r.Fault != 0 {
 		w.Fault = r.Fault.String()

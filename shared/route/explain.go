@@ -68,6 +68,37 @@ func (w *walker) considered(target int32, score float32, reason string) *tablev1
 }
 
 func (w *walker) whyNot(target int32) *tablev1.Considered {
+	x := w.considered(target, 0, w.barrier(target))
+	x.Eligible = false
+	return x
+}
+
+// Dropped appends to dst why Pick, with the same arguments, passes over targets that serve the model: most of them at the most, in the
+// table's order. It walks the whole table, so it is for requests whose Verdict says that some dropped out.
+func (t *Table) Dropped(dst []Dropped, ask *Ask, view View, node string, nowMs int64, rnd uint64, most int) []Dropped {
+	var w walker
+	w.start(t, ask, view, node, nowMs, rnd)
+	w.notes = make([]Reason, len(t.targets))
+	for i := range w.notes {
+		w.notes[i] = NotServing
+	}
+	w.run(ask.Model)
+	for i, reason := range w.notes {
+		if reason > Disabled && len(dst) < most && find(w.chain, int32(i)) < 0 {
+			dst = append(dst, Dropped{Target: int32(i), Reason: w.barrier(int32(i))})
+		}
+	}
+	return dst
+}
+
+// Dropped is a target that may not serve a request, and why.
+type Dropped struct {
+	Target int32
+	Reason string
+}
+
+// barrier is what stands against a target, in words.
+func (w *walker) barrier(target int32) string {
 	reason := w.notes[target]
 	var detail string
 	p := &w.t.providers[w.t.targets[target].Provider]
@@ -89,9 +120,7 @@ func (w *walker) whyNot(target int32) *tablev1.Considered {
 		live := w.view.Live(int(target))
 		detail = fmt.Sprintf("%s, for another %v", live.BlockedBy, time.Duration(live.BlockedUntilMs-w.nowMs)*time.Millisecond)
 	}
-	x := w.considered(target, 0, with(reason.String(), detail))
-	x.Eligible = false
-	return x
+	return with(reason.String(), detail)
 }
 
 // whyPicked says what beyond its score decided a candidate's place.

@@ -139,7 +139,7 @@ func (t *Table) Pick(dst []Candidate, ask *Ask, view View, node string, nowMs in
 		return w.chain, w.verdict(ask, served)
 	}
 	sortChain(w.chain[w.base:])
-	return w.chain, Verdict{}
+	return w.chain, Verdict{Dropped: w.refuse.some}
 }
 
 func (w *walker) start(t *Table, ask *Ask, view View, node string, nowMs int64, rnd uint64) {

@@ -408,6 +408,12 @@ func TestExplainIsWhatPickDoes(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("reasons (-want +got):\n%s", diff)
 	}
+	if dropped := table.Dropped(nil, ask, n, "n", now, 1, 16); len(dropped) != 1 || table.Target(int(dropped[0].Target)).Key != "cerebras/gpt-oss-120b" || dropped[0].Reason != "circuit open: 5 in a row" {
+		t.Errorf("dropped %v", dropped)
+	}
+	if none := table.Dropped(nil, ask, n, "n", now, 1, 0); len(none) != 0 {
+		t.Errorf("none at the most: %v", none)
+	}
 	if h := x.GetTable(); h.GetConfigRevision() != 7 || h.GetHealthSeq() != 9 || h.GetEpoch() != 4 {
 		t.Errorf("explained by %v, want revision 7, epoch 4, health 9", h)
 	}

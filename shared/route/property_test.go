@@ -142,6 +142,15 @@ func TestEveryChainIsSafe(t *testing.T) {
 		if diff := cmp.Diff(keys(table, chain), table.Explain(ask, n, "n", now, rnd).GetChain()); diff != "" {
 			t.Fatalf("the explanation has another chain:\n%s", diff)
 		}
+		dropped := table.Dropped(nil, ask, n, "n", now, rnd, 1000)
+		for _, d := range dropped {
+			if find(chain, d.Target) >= 0 {
+				t.Fatalf("%s is a candidate and dropped out: %s", table.Target(int(d.Target)).Key, d.Reason)
+			}
+		}
+		if len(dropped) > 0 && !verdict.Dropped {
+			t.Fatalf("the verdict does not say that %v dropped out", dropped)
+		}
 	})
 }
 

@@ -8,9 +8,11 @@ import (
 	"github.com/aimux/aimux/shared/fault"
 )
 
-// Verdict says why a request has no candidate. The zero value says that it has.
+// Verdict says why a request has no candidate. The zero value says that it has, and that nobody was passed over.
 type Verdict struct {
 	Outcome Outcome
+	// Dropped: some target serves the model and may not serve this request, whoever else may.
+	Dropped bool
 	// Missing are the needs that no target meets who serves the model. It may be empty although nobody meets all.
 	Missing Capability
 	// Nearest came nearest to meeting the needs, and lacks NearestMissing; nil where that was not the trouble.
@@ -52,6 +54,7 @@ const (
 // tally counts why targets dropped out.
 type tally struct {
 	reasons     [reasons]int32
+	some        bool
 	missing     Capability // by all
 	nearest     int32
 	nearestLack Capability
@@ -62,6 +65,7 @@ type tally struct {
 
 func (y *tally) add(w *walker, h hop, reason Reason, live *Live) {
 	y.reasons[reason]++
+	y.some = true
 	r := &w.t.rows[h.target]
 	switch reason {
 	case LacksCapability:
@@ -85,12 +89,13 @@ func (y *tally) add(w *walker, h hop, reason Reason, live *Live) {
 func (w *walker) verdict(ask *Ask, served bool) Verdict {
 	y := &w.refuse
 	v := Verdict{
-		model: ask.Model, Full: int(y.reasons[Full] + y.reasons[Blocked]), Stopped: int(y.reasons[Drained] + y.reasons[ForcedOut]),
+		model: ask.Model, Dropped: y.some, Full: int(y.reasons[Full] + y.reasons[Blocked]), Stopped: int(y.reasons[Drained] + y.reasons[ForcedOut]),
 		Ill: int(y.reasons[ClusterOpen] + y.reasons[ClusterProbing] + y.reasons[NodeOpen]),
 	}
 	switch {
 	case w.barred: // whether anybody serves it is not this caller's to know
-		return w.t.Permits(ask)
+		v = w.t.Permits(ask)
+		v.Dropped = y.some
 	case !served:
 		v.Outcome = UnknownModel
 	case v.Full+v.Stopped+v.Ill > 0:

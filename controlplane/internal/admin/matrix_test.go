@@ -107,7 +107,9 @@ func openOffice(t *testing.T, change func(*admin.Deps)) *office {
 		Explain: func(context.Context, string, *tablev1.ExplainRequest) (*tablev1.Explanation, error) {
 			return nil, errors.New("no")
 		},
-		Requests: func(uint64, int) *adminv1.ListRequestsResponse { return &adminv1.ListRequestsResponse{} },
+		Requests: func(*adminv1.ListRequestsRequest) *adminv1.ListRequestsResponse {
+			return &adminv1.ListRequestsResponse{}
+		},
 		Archive:  func(context.Context, uint64, int) ([]*adminv1.AuditEntry, error) { return nil, nil },
 		Describe: func(context.Context) (string, error) { return "the fleet", nil },
 		Metrics:  func(string) ([]byte, string) { return []byte("aimux_x 1\n"), "text/plain" },

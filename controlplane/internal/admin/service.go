@@ -38,8 +38,8 @@ type Deps struct {
 	Refused func(reason string)
 	// Explain asks a node, or any if its name is empty.
 	Explain func(ctx context.Context, node string, ask *tablev1.ExplainRequest) (*tablev1.Explanation, error)
-	// Requests are the latest that ended after the one of that number; limit 0 stands for the most that is told at once.
-	Requests func(after uint64, limit int) *adminv1.ListRequestsResponse
+	// Requests are the latest that ended after the one of a number, and are wanted; limit 0 stands for the most that is told at once.
+	Requests func(*adminv1.ListRequestsRequest) *adminv1.ListRequestsResponse
 	// Usage sums up what was used; what sums are by is one of the words that it knows.
 	Usage func(*adminv1.SumUsageRequest) *adminv1.SumUsageResponse
 	// Webhooks are who is told of what happens.

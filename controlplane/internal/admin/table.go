@@ -121,5 +121,22 @@ func (s *service) GetUsage(ctx context.Context, _ *connect.Request[adminv1.GetUs
 
 // ListRequests implements UsageService.
 func (s *service) ListRequests(_ context.Context, r *connect.Request[adminv1.ListRequestsRequest]) (*connect.Response[adminv1.ListRequestsResponse], error) {
-	return connect.NewResponse(s.deps.Requests(r.Msg.GetAfter(), int(r.Msg.GetLimit()))), nil
+	for _, status := range r.Msg.GetFilter().GetStatuses() {
+		if !isStatus(status) {
+			return nil, coded(refuse(connect.CodeInvalidArgument, "filter.statuses: %q: want a status such as 503, or 5xx for all that begin so", status))
+		}
+	}
+	if n := len(r.Msg.GetFilter().GetText()); n > filterTextMax {
+		return nil, coded(refuse(connect.CodeInvalidArgument, "filter.text: is %d bytes long; at most %d", n, filterTextMax))
+	}
+	return connect.NewResponse(s.deps.Requests(r.Msg)), nil
+}
+
+// filterTextMax bounds what every remembered request is looked through for.
+const filterTextMax = 256
+
+// isStatus takes 100 to 599, with xx in the place of any two last digits.
+func isStatus(text string) bool {
+	digit := func(c byte) bool { return c >= '0' && c <= '9' }
+	return len(text) == 3 && text[0] >= '1' && text[0] <= '5' && (text[1:] == "xx" || digit(text[1]) && digit(text[2]))
 }

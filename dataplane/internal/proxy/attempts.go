@@ -155,7 +155,7 @@ func (x *exchange) exhausted(last *fault.Fault) *fault.Fault {
 		if i > 0 || len(x.tries) > 0 {
 			all.WriteString("; ")
 		}
-		fmt.Fprintf(&all, "%s: not tried, %s", s.target, clip(s.reason, 120))
+		fmt.Fprintf(&all, "%s: not tried, %s", s.Target, clip(s.Reason, 120))
 	}
 	all.WriteString(")")
 	f.Message = all.String()

@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -44,9 +45,10 @@ type exchange struct {
 	analysis  time.Duration
 	queued    time.Duration // waited for room
 	firstByte time.Duration
-	next      int    // index in chain of the candidate to try next
-	tries     []*try // all, in the order of their beginning
-	skipped   []skip // candidates that were not tried
+	next      int                  // index in chain of the candidate to try next
+	tries     []*try               // all, in the order of their beginning
+	dropped   []outcome.PassedOver // who serves the model, and is no candidate
+	skipped   []outcome.PassedOver // candidates that were not tried
 	triesBuf  [4]*try
 	answerer  *try // whose bytes the client gets
 	status    int  // what the client is answered; set ahead of time where the fault's own would not do
@@ -215,6 +217,7 @@ func (x *exchange) record(now time.Time) *outcome.Record {
 	if x.table != nil {
 		r.Revision = x.table.Revision().Config
 	}
+	r.Candidates, r.PassedOver = x.considered()
 	used := outcome.Usage{Reported: true}
 	for _, t := range x.tries {
 		r.Attempts = append(r.Attempts, t.outcome)
@@ -225,6 +228,18 @@ func (x *exchange) record(now time.Time) *outcome.Record {
 		}
 	}
 	return r
+}
+
+// considered are who was to be tried, in order, and who was not, with the reasons.
+func (x *exchange) considered() (candidates []string, passedOver []outcome.PassedOver) {
+	if len(x.chain) > 0 {
+		candidates = make([]string, 0, min(len(x.chain), toldMax))
+	}
+	for _, c := range x.chain[:min(len(x.chain), toldMax)] {
+		candidates = append(candidates, x.table.Target(int(c.Target)).Key)
+	}
+	passedOver = slices.Concat(x.skipped, x.dropped)
+	return candidates, passedOver[:min(len(passedOver), toldMax)]
 }
 
 func clip(text string, bytes int) string {

@@ -11,6 +11,7 @@ import (
 	"github.com/aimux/aimux/dataplane/internal/vitals"
 	tablev1 "github.com/aimux/aimux/proto/gen/aimux/table/v1"
 	"github.com/aimux/aimux/shared/fault"
+	"github.com/aimux/aimux/shared/outcome"
 	"github.com/aimux/aimux/shared/route"
 )
 
@@ -20,6 +21,9 @@ func (x *exchange) choose() *fault.Fault {
 	p := picking{ask: &x.found.Ask, table: x.table, view: &x.view, random: x.random, chain: x.chain}
 	verdict := x.h.pick(&p)
 	x.chain, x.ordered = p.chain, p.ordered
+	if verdict.Dropped {
+		x.drop(p.ask)
+	}
 	x.spanChoice(p.ask)
 	x.hear()
 	x.h.budgets.request(x.table, x.view.NowMs)
@@ -31,6 +35,14 @@ func (x *exchange) choose() *fault.Fault {
 		x.blame(&f, cmp.Or(verdict.Missing, verdict.NearestMissing))
 	}
 	return &f
+}
+
+// drop notes who serves the model and may not serve this request.
+func (x *exchange) drop(ask *route.Ask) {
+	var told [toldMax]route.Dropped
+	for _, d := range x.table.Dropped(told[:0], ask, &x.view, x.h.config.Node, x.view.NowMs, x.random, toldMax) {
+		x.dropped = append(x.dropped, outcome.PassedOver{Target: x.table.Target(int(d.Target)).Key, Reason: d.Reason})
+	}
 }
 
 // look is how everything stands with this node now.

@@ -7,11 +7,8 @@ import (
 	"github.com/aimux/aimux/shared/outcome"
 )
 
-// skip is a candidate that was not tried, and why.
-type skip struct{ target, reason string }
-
-// skipsMax bounds what is told of candidates that were not tried.
-const skipsMax = 16
+// toldMax bounds what is told of who could be tried, and of who was not.
+const toldMax = 16
 
 // take reserves the next candidate: its key, its place within the limits, its permission where its circuit is not closed. full is, of those
 // that could not be reserved, which may be soonest.
@@ -45,8 +42,8 @@ func (x *exchange) take(how again, hedge bool) (_ *try, full *fault.Fault) {
 }
 
 func (x *exchange) skip(target, reason string) {
-	if len(x.skipped) < skipsMax {
-		x.skipped = append(x.skipped, skip{target, reason})
+	if len(x.skipped) < toldMax {
+		x.skipped = append(x.skipped, outcome.PassedOver{Target: target, Reason: reason})
 	}
 }
 

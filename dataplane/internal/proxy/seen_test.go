@@ -21,6 +21,7 @@ import (
 
 	"github.com/aimux/aimux/shared/fault"
 	"github.com/aimux/aimux/shared/outcome"
+	"github.com/aimux/aimux/shared/route"
 )
 
 // collector takes spans as a real one does.
@@ -296,5 +297,25 @@ func TestContentIsValidated(t *testing.T) {
 		if err := (&Content{Bytes: bytes}).Validate(); (err == nil) != ok {
 			t.Errorf("%d: %v", bytes, err)
 		}
+	}
+}
+
+// A record tells the whole decision: who was to be tried, in order, and who serves the model and was not, with the reason.
+func TestRecordsTellTheDecision(t *testing.T) {
+	r := newRig(t, []backend{{id: "first", protocol: "anthropic"}, {id: "blind", protocol: "anthropic"}, {id: "second", protocol: "anthropic"}},
+		func(c *tablev1.Config, _ *Config) { c.Providers[1].Models[0].Has = uint64(route.Streaming) })
+	r.post("/v1/messages", fmt.Sprintf(anthropicAsk, ""))
+	plain := r.last(1)
+	if fmt.Sprint(plain.Candidates) != "[first/m-first second/m-second blind/m-blind]" && fmt.Sprint(plain.Candidates) != "[first/m-first blind/m-blind second/m-second]" || len(plain.PassedOver) != 0 {
+		t.Errorf("candidates %v, passed over %v", plain.Candidates, plain.PassedOver)
+	}
+	r.post("/v1/messages", fmt.Sprintf(anthropicAsk, `,"tools":[{"name":"t","input_schema":{"type":"object"}}]`))
+	tools := r.last(2)
+	if fmt.Sprint(tools.Candidates) != "[first/m-first second/m-second]" || len(tools.PassedOver) != 1 || tools.PassedOver[0].Target != "blind/m-blind" || !strings.Contains(tools.PassedOver[0].Reason, "tools") {
+		t.Errorf("candidates %v, passed over %v", tools.Candidates, tools.PassedOver)
+	}
+	wire := tools.Wire("node-1")
+	if len(wire.GetCandidates()) != 2 || wire.GetPassedOver()[0].GetReason() != tools.PassedOver[0].Reason {
+		t.Errorf("on the wire: %v", wire)
 	}
 }

@@ -79,7 +79,7 @@ func (x *exchange) endSpan(rec *outcome.Record, now time.Time) {
 	}
 	var skipped []string
 	for _, one := range x.skipped {
-		skipped = append(skipped, one.target+": "+one.reason)
+		skipped = append(skipped, one.Target+": "+one.Reason)
 	}
 	s.Texts("aimux.skipped", skipped)
 	s.Texts("aimux.warnings", rec.Warnings)

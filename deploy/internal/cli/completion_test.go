@@ -85,15 +85,11 @@ func TestTailPrintsPlainly(t *testing.T) {
 	if err != nil || strings.ContainsAny(out.String(), "\x1b\r\u202e") || strings.Count(out.String(), "\n") != 2 {
 		t.Errorf("%v %q", err, out.String())
 	}
-	for _, row := range []struct {
-		c    tailCommand
-		want bool
-	}{
-		{tailCommand{}, true}, {tailCommand{Failed: true}, true}, {tailCommand{Provider: "p"}, true}, {tailCommand{Provider: "q"}, false}, {tailCommand{Model: "m*"}, true}, {tailCommand{Model: "n"}, false},
-		{tailCommand{Request: "req_1"}, true}, {tailCommand{Slower: 1}, false}, {tailCommand{Class: "vision"}, false},
-	} {
-		if got := row.c.wants(&outcomev1.Record{RequestId: "req_1", RequestedModel: "model", Fault: "x", Attempts: []*outcomev1.Attempt{{Target: &outcomev1.Target{Provider: "p"}}}}); got != row.want {
-			t.Errorf("%+v: %v", row.c, got)
-		}
+	out.Reset()
+	if err := c.print(&out, &outcomev1.Record{
+		Attempts:   []*outcomev1.Attempt{{Target: &outcomev1.Target{Provider: "p", Model: "m"}}},
+		Candidates: []string{"p/m", "q/m"}, PassedOver: []*outcomev1.PassedOver{{Target: "r/m", Reason: "circuit open" + hostile}},
+	}); err != nil || !strings.Contains(out.String(), "1. p/m: ok") || !strings.Contains(out.String(), "next: q/m\n") || !strings.Contains(out.String(), "not r/m: circuit openm") || strings.Contains(out.String(), "\x1b") {
+		t.Errorf("%v %q", err, out.String())
 	}
 }

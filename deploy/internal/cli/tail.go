@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"time"
 
@@ -20,19 +21,34 @@ type tailCommand struct {
 	remote
 	Last     uint32        `short:"n" help:"How many of the latest to begin with, 500 at most." default:"20"`
 	Follow   bool          `short:"f" help:"Go on with what comes; --no-follow ends after the latest." default:"true" negatable:""`
-	Every    time.Duration `help:"How often to look." default:"500ms"`
+	Every    time.Duration `help:"How often to look, 100ms at least." default:"500ms" placeholder:"DURATION"`
+	Status   []string      `help:"Only what was answered with one of these, such as 503, or 5xx for all that begin so." placeholder:"STATUS,…"`
 	Failed   bool          `help:"Only what failed."`
+	Troubled bool          `help:"Only what failed, or was answered after a failure on the way."`
 	Provider string        `help:"Only what this provider was tried for." placeholder:"ID"`
-	Model    string        `help:"Only requests for this model; a trailing * stands for any ending." placeholder:"NAME"`
+	Model    string        `help:"Only what asked for this model or was sent to it; a trailing * stands for any ending." placeholder:"NAME"`
 	Class    string        `help:"Only requests of this class." placeholder:"CLASS"`
-	Caller   string        `help:"Only requests of this caller." placeholder:"NAME"`
+	Key      string        `help:"Only requests of this client key, or of this other caller." aliases:"caller" placeholder:"ID"`
+	Team     string        `help:"Only requests of this team." placeholder:"ID"`
 	Request  string        `help:"Only the request of this id, or of this trace." placeholder:"ID"`
 	Slower   time.Duration `help:"Only what took at least so long." placeholder:"DURATION"`
-	Attempts bool          `short:"a" help:"Show every attempt below its request."`
+	Text     string        `help:"Only what has this in its ids, names, reasons or the providers' words." placeholder:"TEXT"`
+	Attempts bool          `short:"a" help:"Show below each request who was tried, who else could have served it, and who could not and why."`
 }
 
-// tailLeast is the least time between two looks.
-const tailLeast = 100 * time.Millisecond
+// Help is shown below the flags' summary.
+func (*tailCommand) Help() string {
+	return `Filters are applied by the control plane, which sends nothing else. It remembers the latest 2,048 requests.
+
+  aimux tail --status 5xx --team billing --provider zai
+  aimux tail --troubled -a
+  aimux tail --no-follow -n 500 -o json | jq .reason`
+}
+
+const (
+	tailLeast = 100 * time.Millisecond // the least time between two looks
+	tailMost  = 500                    // the most that one look brings
+)
 
 // Run prints requests as they end, until it is interrupted.
 func (c *tailCommand) Run(ctx context.Context, street Street) error {
@@ -40,7 +56,8 @@ func (c *tailCommand) Run(ctx context.Context, street Street) error {
 	api := adminv1connect.NewUsageServiceClient(client, base)
 	ticker := time.NewTicker(max(c.Every, tailLeast))
 	defer ticker.Stop()
-	ask := &adminv1.ListRequestsRequest{Limit: min(max(c.Last, 1), 500)}
+	filter := c.filter()
+	ask := &adminv1.ListRequestsRequest{Limit: min(max(c.Last, 1), tailMost), Filter: filter}
 	source := ""
 	if c.Output == "text" {
 		_ = tell(street.Stdout, tailLine, "TIME", "REQUEST", "STATUS", "TOTAL", "FIRST", "CLASS", "MODEL", "WENT TO", "WHY", "COST USD")
@@ -54,14 +71,11 @@ func (c *tailCommand) Run(ctx context.Context, street Street) error {
 			return err
 		}
 		if source != "" && answer.Msg.GetSource() != source {
-			ask, source = &adminv1.ListRequestsRequest{}, "" // another replica answers, which counts anew
+			ask, source = &adminv1.ListRequestsRequest{Filter: filter}, "" // another replica answers, which counts anew
 			fmt.Fprintln(street.Stderr, "aimux: another control plane answers; some requests may be told again")
 			continue
 		}
 		for _, r := range answer.Msg.GetRequests() {
-			if !c.wants(r) {
-				continue
-			}
 			if err := c.print(street.Stdout, r); err != nil {
 				return err
 			}
@@ -70,10 +84,7 @@ func (c *tailCommand) Run(ctx context.Context, street Street) error {
 			return nil
 		}
 		source = answer.Msg.GetSource()
-		ask = &adminv1.ListRequestsRequest{After: answer.Msg.GetLast()}
-		if answer.Msg.GetLast() == 0 {
-			ask.Limit = 500
-		}
+		ask = &adminv1.ListRequestsRequest{After: answer.Msg.GetLast(), Limit: tailMost, Filter: filter}
 		select {
 		case <-ctx.Done():
 			return nil
@@ -82,16 +93,12 @@ func (c *tailCommand) Run(ctx context.Context, street Street) error {
 	}
 }
 
-// wants says whether a request is among those that were asked for.
-func (c *tailCommand) wants(r *outcomev1.Record) bool {
-	tried := c.Provider == ""
-	for _, a := range r.GetAttempts() {
-		tried = tried || a.GetTarget().GetProvider() == c.Provider
+// filter is what was asked for.
+func (c *tailCommand) filter() *adminv1.RequestFilter {
+	return &adminv1.RequestFilter{
+		Statuses: c.Status, Failed: c.Failed, Troubled: c.Troubled, Provider: c.Provider, Model: c.Model, Class: c.Class, Caller: c.Key, Team: c.Team,
+		Request: c.Request, SlowerMs: uint32(min(max(c.Slower.Milliseconds(), 0), math.MaxUint32)), Text: c.Text,
 	}
-	name, open := strings.CutSuffix(c.Model, "*")
-	model := c.Model == "" || r.GetRequestedModel() == c.Model || open && strings.HasPrefix(r.GetRequestedModel(), name)
-	return tried && model && (!c.Failed || r.GetFault() != "") && (c.Class == "" || r.GetClass() == c.Class) && (c.Caller == "" || r.GetCaller() == c.Caller) &&
-		(c.Request == "" || r.GetRequestId() == c.Request || r.GetTraceId() == c.Request) && time.Duration(r.GetDurationMs())*time.Millisecond >= c.Slower
 }
 
 const tailLine = "%-12s  %-28s  %-6s  %9s  %9s  %-12s  %-24s  %-28s  %-11s  %s\n"
@@ -118,10 +125,19 @@ func (c *tailCommand) print(out io.Writer, r *outcomev1.Record) error {
 		measured(r.GetFirstByteMs(), milliseconds), r.GetClass(), plainText(r.GetRequestedModel(), 24), plainText(went, 28), why, fmt.Sprintf("%.6f", float64(r.GetCostNanoUsd())/1e9)); err != nil {
 		return err
 	}
-	if !c.Attempts {
-		return nil
+	if c.Attempts {
+		return printDecision(out, r)
 	}
+	return nil
+}
+
+// printDecision says who was tried, who else was to be tried, and who was not and why.
+func printDecision(out io.Writer, r *outcomev1.Record) error {
+	var lines strings.Builder
+	tried := map[string]bool{}
 	for i, a := range r.GetAttempts() {
+		name := a.GetTarget().GetProvider() + "/" + a.GetTarget().GetModel()
+		tried[name] = true
 		how := "ok"
 		if a.GetFault() != "" {
 			how = a.GetFault()
@@ -136,10 +152,20 @@ func (c *tailCommand) print(out io.Writer, r *outcomev1.Record) error {
 		if a.GetProbe() {
 			kind += " (probe)"
 		}
-		if err := tell(out, "    %d. %s/%s%s: %s after %s, first token %s\n", i+1, a.GetTarget().GetProvider(), plainText(a.GetTarget().GetModel(), 64), kind, how,
-			milliseconds(a.GetDurationMs()), measured(a.GetFirstTokenMs(), milliseconds)); err != nil {
-			return err
+		_ = tell(&lines, "    %d. %s%s: %s after %s, first token %s\n", i+1, plainText(name, 96), kind, how, milliseconds(a.GetDurationMs()), measured(a.GetFirstTokenMs(), milliseconds))
+	}
+	var spare []string
+	for _, name := range r.GetCandidates() {
+		if !tried[name] {
+			spare = append(spare, plainText(name, 96))
 		}
 	}
-	return nil
+	if len(spare) > 0 {
+		_ = tell(&lines, "    next: %s\n", strings.Join(spare, ", "))
+	}
+	for _, p := range r.GetPassedOver() {
+		_ = tell(&lines, "    not %s: %s\n", plainText(p.GetTarget(), 96), plainText(p.GetReason(), 160))
+	}
+	_, err := io.WriteString(out, lines.String())
+	return err
 }

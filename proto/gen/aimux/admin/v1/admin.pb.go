@@ -2338,7 +2338,9 @@ type ListRequestsRequest struct {
 	// after is the last of the answer before; 0 asks for the newest that are remembered.
 	After uint64 `protobuf:"varint,1,opt,name=after,proto3" json:"after,omitempty"`
 	// limit of the answer, 500 at most, which is also the default. Of more, the newest are told.
-	Limit         uint32 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
+	Limit uint32 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
+	// filter lets only some through; what it keeps back does not count towards the limit.
+	Filter        *RequestFilter `protobuf:"bytes,3,opt,name=filter,proto3" json:"filter,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2387,6 +2389,147 @@ func (x *ListRequestsRequest) GetLimit() uint32 {
 	return 0
 }
 
+func (x *ListRequestsRequest) GetFilter() *RequestFilter {
+	if x != nil {
+		return x.Filter
+	}
+	return nil
+}
+
+// RequestFilter says which requests are wanted: those that meet all that is set.
+type RequestFilter struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// statuses that the client got, any of them: "503", or "5xx" for all from 500 to 599.
+	Statuses []string `protobuf:"bytes,1,rep,name=statuses,proto3" json:"statuses,omitempty"`
+	// failed are those that ended in a fault.
+	Failed bool `protobuf:"varint,2,opt,name=failed,proto3" json:"failed,omitempty"`
+	// troubled are those that failed, and those that were answered after a failure on the way.
+	Troubled bool `protobuf:"varint,3,opt,name=troubled,proto3" json:"troubled,omitempty"`
+	// provider that was tried.
+	Provider string `protobuf:"bytes,4,opt,name=provider,proto3" json:"provider,omitempty"`
+	// model that was asked for or tried; a trailing * stands for any ending.
+	Model string `protobuf:"bytes,5,opt,name=model,proto3" json:"model,omitempty"`
+	// caller is the key's id, or whatever name the caller has.
+	Caller string `protobuf:"bytes,6,opt,name=caller,proto3" json:"caller,omitempty"`
+	Team   string `protobuf:"bytes,7,opt,name=team,proto3" json:"team,omitempty"`
+	Class  string `protobuf:"bytes,8,opt,name=class,proto3" json:"class,omitempty"`
+	// request is the id of a request or of its trace.
+	Request string `protobuf:"bytes,9,opt,name=request,proto3" json:"request,omitempty"`
+	// slower_ms is the least time that it took, to its last byte.
+	SlowerMs uint32 `protobuf:"varint,10,opt,name=slower_ms,json=slowerMs,proto3" json:"slower_ms,omitempty"`
+	// text stands somewhere in its ids, names, reasons, faults or the providers' words, whatever the case; 256 bytes at most.
+	Text          string `protobuf:"bytes,11,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RequestFilter) Reset() {
+	*x = RequestFilter{}
+	mi := &file_aimux_admin_v1_admin_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RequestFilter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RequestFilter) ProtoMessage() {}
+
+func (x *RequestFilter) ProtoReflect() protoreflect.Message {
+	mi := &file_aimux_admin_v1_admin_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RequestFilter.ProtoReflect.Descriptor instead.
+func (*RequestFilter) Descriptor() ([]byte, []int) {
+	return file_aimux_admin_v1_admin_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *RequestFilter) GetStatuses() []string {
+	if x != nil {
+		return x.Statuses
+	}
+	return nil
+}
+
+func (x *RequestFilter) GetFailed() bool {
+	if x != nil {
+		return x.Failed
+	}
+	return false
+}
+
+func (x *RequestFilter) GetTroubled() bool {
+	if x != nil {
+		return x.Troubled
+	}
+	return false
+}
+
+func (x *RequestFilter) GetProvider() string {
+	if x != nil {
+		return x.Provider
+	}
+	return ""
+}
+
+func (x *RequestFilter) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
+func (x *RequestFilter) GetCaller() string {
+	if x != nil {
+		return x.Caller
+	}
+	return ""
+}
+
+func (x *RequestFilter) GetTeam() string {
+	if x != nil {
+		return x.Team
+	}
+	return ""
+}
+
+func (x *RequestFilter) GetClass() string {
+	if x != nil {
+		return x.Class
+	}
+	return ""
+}
+
+func (x *RequestFilter) GetRequest() string {
+	if x != nil {
+		return x.Request
+	}
+	return ""
+}
+
+func (x *RequestFilter) GetSlowerMs() uint32 {
+	if x != nil {
+		return x.SlowerMs
+	}
+	return 0
+}
+
+func (x *RequestFilter) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
 type ListRequestsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// requests in the order in which they were heard of, newest last.
@@ -2405,7 +2548,7 @@ type ListRequestsResponse struct {
 
 func (x *ListRequestsResponse) Reset() {
 	*x = ListRequestsResponse{}
-	mi := &file_aimux_admin_v1_admin_proto_msgTypes[45]
+	mi := &file_aimux_admin_v1_admin_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2417,7 +2560,7 @@ func (x *ListRequestsResponse) String() string {
 func (*ListRequestsResponse) ProtoMessage() {}
 
 func (x *ListRequestsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_aimux_admin_v1_admin_proto_msgTypes[45]
+	mi := &file_aimux_admin_v1_admin_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2430,7 +2573,7 @@ func (x *ListRequestsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequestsResponse.ProtoReflect.Descriptor instead.
 func (*ListRequestsResponse) Descriptor() ([]byte, []int) {
-	return file_aimux_admin_v1_admin_proto_rawDescGZIP(), []int{45}
+	return file_aimux_admin_v1_admin_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ListRequestsResponse) GetRequests() []*v11.Record {
@@ -2605,10 +2748,24 @@ const file_aimux_admin_v1_admin_proto_rawDesc = "" +
 	"\routput_tokens\x18\x06 \x01(\x04R\foutputTokens\x12*\n" +
 	"\x11cache_read_tokens\x18\a \x01(\x04R\x0fcacheReadTokens\x12,\n" +
 	"\x12cache_write_tokens\x18\b \x01(\x04R\x10cacheWriteTokens\x12\x19\n" +
-	"\bcost_usd\x18\t \x01(\x01R\acostUsd\"A\n" +
+	"\bcost_usd\x18\t \x01(\x01R\acostUsd\"x\n" +
 	"\x13ListRequestsRequest\x12\x14\n" +
 	"\x05after\x18\x01 \x01(\x04R\x05after\x12\x14\n" +
-	"\x05limit\x18\x02 \x01(\rR\x05limit\"\xb0\x01\n" +
+	"\x05limit\x18\x02 \x01(\rR\x05limit\x125\n" +
+	"\x06filter\x18\x03 \x01(\v2\x1d.aimux.admin.v1.RequestFilterR\x06filter\"\x9e\x02\n" +
+	"\rRequestFilter\x12\x1a\n" +
+	"\bstatuses\x18\x01 \x03(\tR\bstatuses\x12\x16\n" +
+	"\x06failed\x18\x02 \x01(\bR\x06failed\x12\x1a\n" +
+	"\btroubled\x18\x03 \x01(\bR\btroubled\x12\x1a\n" +
+	"\bprovider\x18\x04 \x01(\tR\bprovider\x12\x14\n" +
+	"\x05model\x18\x05 \x01(\tR\x05model\x12\x16\n" +
+	"\x06caller\x18\x06 \x01(\tR\x06caller\x12\x12\n" +
+	"\x04team\x18\a \x01(\tR\x04team\x12\x14\n" +
+	"\x05class\x18\b \x01(\tR\x05class\x12\x18\n" +
+	"\arequest\x18\t \x01(\tR\arequest\x12\x1b\n" +
+	"\tslower_ms\x18\n" +
+	" \x01(\rR\bslowerMs\x12\x12\n" +
+	"\x04text\x18\v \x01(\tR\x04text\"\xb0\x01\n" +
 	"\x14ListRequestsResponse\x124\n" +
 	"\brequests\x18\x01 \x03(\v2\x18.aimux.outcome.v1.RecordR\brequests\x12\x12\n" +
 	"\x04last\x18\x02 \x01(\x04R\x04last\x12\x16\n" +
@@ -2662,7 +2819,7 @@ func file_aimux_admin_v1_admin_proto_rawDescGZIP() []byte {
 	return file_aimux_admin_v1_admin_proto_rawDescData
 }
 
-var file_aimux_admin_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 46)
+var file_aimux_admin_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 47)
 var file_aimux_admin_v1_admin_proto_goTypes = []any{
 	(*ProviderEntry)(nil),           // 0: aimux.admin.v1.ProviderEntry
 	(*ListProvidersRequest)(nil),    // 1: aimux.admin.v1.ListProvidersRequest
@@ -2709,98 +2866,100 @@ var file_aimux_admin_v1_admin_proto_goTypes = []any{
 	(*GetUsageResponse)(nil),        // 42: aimux.admin.v1.GetUsageResponse
 	(*Usage)(nil),                   // 43: aimux.admin.v1.Usage
 	(*ListRequestsRequest)(nil),     // 44: aimux.admin.v1.ListRequestsRequest
-	(*ListRequestsResponse)(nil),    // 45: aimux.admin.v1.ListRequestsResponse
-	(*Provider)(nil),                // 46: aimux.admin.v1.Provider
-	(v1.State)(0),                   // 47: aimux.table.v1.State
-	(*v1.Check)(nil),                // 48: aimux.table.v1.Check
-	(*Routing)(nil),                 // 49: aimux.admin.v1.Routing
-	(*v1.ExplainRequest)(nil),       // 50: aimux.table.v1.ExplainRequest
-	(*v1.Explanation)(nil),          // 51: aimux.table.v1.Explanation
-	(*v1.Config)(nil),               // 52: aimux.table.v1.Config
-	(*v1.Health)(nil),               // 53: aimux.table.v1.Health
-	(*v1.Heartbeat)(nil),            // 54: aimux.table.v1.Heartbeat
-	(*v1.Transition)(nil),           // 55: aimux.table.v1.Transition
-	(*v1.Override)(nil),             // 56: aimux.table.v1.Override
-	(*v11.Record)(nil),              // 57: aimux.outcome.v1.Record
+	(*RequestFilter)(nil),           // 45: aimux.admin.v1.RequestFilter
+	(*ListRequestsResponse)(nil),    // 46: aimux.admin.v1.ListRequestsResponse
+	(*Provider)(nil),                // 47: aimux.admin.v1.Provider
+	(v1.State)(0),                   // 48: aimux.table.v1.State
+	(*v1.Check)(nil),                // 49: aimux.table.v1.Check
+	(*Routing)(nil),                 // 50: aimux.admin.v1.Routing
+	(*v1.ExplainRequest)(nil),       // 51: aimux.table.v1.ExplainRequest
+	(*v1.Explanation)(nil),          // 52: aimux.table.v1.Explanation
+	(*v1.Config)(nil),               // 53: aimux.table.v1.Config
+	(*v1.Health)(nil),               // 54: aimux.table.v1.Health
+	(*v1.Heartbeat)(nil),            // 55: aimux.table.v1.Heartbeat
+	(*v1.Transition)(nil),           // 56: aimux.table.v1.Transition
+	(*v1.Override)(nil),             // 57: aimux.table.v1.Override
+	(*v11.Record)(nil),              // 58: aimux.outcome.v1.Record
 }
 var file_aimux_admin_v1_admin_proto_depIdxs = []int32{
-	46, // 0: aimux.admin.v1.ProviderEntry.provider:type_name -> aimux.admin.v1.Provider
-	47, // 1: aimux.admin.v1.ProviderEntry.state:type_name -> aimux.table.v1.State
-	48, // 2: aimux.admin.v1.ProviderEntry.check:type_name -> aimux.table.v1.Check
+	47, // 0: aimux.admin.v1.ProviderEntry.provider:type_name -> aimux.admin.v1.Provider
+	48, // 1: aimux.admin.v1.ProviderEntry.state:type_name -> aimux.table.v1.State
+	49, // 2: aimux.admin.v1.ProviderEntry.check:type_name -> aimux.table.v1.Check
 	0,  // 3: aimux.admin.v1.ListProvidersResponse.providers:type_name -> aimux.admin.v1.ProviderEntry
 	0,  // 4: aimux.admin.v1.GetProviderResponse.provider:type_name -> aimux.admin.v1.ProviderEntry
-	46, // 5: aimux.admin.v1.CreateProviderRequest.provider:type_name -> aimux.admin.v1.Provider
+	47, // 5: aimux.admin.v1.CreateProviderRequest.provider:type_name -> aimux.admin.v1.Provider
 	0,  // 6: aimux.admin.v1.CreateProviderResponse.provider:type_name -> aimux.admin.v1.ProviderEntry
-	46, // 7: aimux.admin.v1.UpdateProviderRequest.provider:type_name -> aimux.admin.v1.Provider
+	47, // 7: aimux.admin.v1.UpdateProviderRequest.provider:type_name -> aimux.admin.v1.Provider
 	0,  // 8: aimux.admin.v1.UpdateProviderResponse.provider:type_name -> aimux.admin.v1.ProviderEntry
 	0,  // 9: aimux.admin.v1.WatchProvidersResponse.providers:type_name -> aimux.admin.v1.ProviderEntry
-	49, // 10: aimux.admin.v1.GetRoutingResponse.routing:type_name -> aimux.admin.v1.Routing
-	49, // 11: aimux.admin.v1.UpdateRoutingRequest.routing:type_name -> aimux.admin.v1.Routing
-	49, // 12: aimux.admin.v1.UpdateRoutingResponse.routing:type_name -> aimux.admin.v1.Routing
-	50, // 13: aimux.admin.v1.ExplainRequest.request:type_name -> aimux.table.v1.ExplainRequest
-	51, // 14: aimux.admin.v1.ExplainResponse.explanation:type_name -> aimux.table.v1.Explanation
-	52, // 15: aimux.admin.v1.GetTableResponse.config:type_name -> aimux.table.v1.Config
-	53, // 16: aimux.admin.v1.GetTableResponse.health:type_name -> aimux.table.v1.Health
-	52, // 17: aimux.admin.v1.WatchTableResponse.config:type_name -> aimux.table.v1.Config
-	53, // 18: aimux.admin.v1.WatchTableResponse.health:type_name -> aimux.table.v1.Health
-	54, // 19: aimux.admin.v1.NodeEntry.heartbeat:type_name -> aimux.table.v1.Heartbeat
+	50, // 10: aimux.admin.v1.GetRoutingResponse.routing:type_name -> aimux.admin.v1.Routing
+	50, // 11: aimux.admin.v1.UpdateRoutingRequest.routing:type_name -> aimux.admin.v1.Routing
+	50, // 12: aimux.admin.v1.UpdateRoutingResponse.routing:type_name -> aimux.admin.v1.Routing
+	51, // 13: aimux.admin.v1.ExplainRequest.request:type_name -> aimux.table.v1.ExplainRequest
+	52, // 14: aimux.admin.v1.ExplainResponse.explanation:type_name -> aimux.table.v1.Explanation
+	53, // 15: aimux.admin.v1.GetTableResponse.config:type_name -> aimux.table.v1.Config
+	54, // 16: aimux.admin.v1.GetTableResponse.health:type_name -> aimux.table.v1.Health
+	53, // 17: aimux.admin.v1.WatchTableResponse.config:type_name -> aimux.table.v1.Config
+	54, // 18: aimux.admin.v1.WatchTableResponse.health:type_name -> aimux.table.v1.Health
+	55, // 19: aimux.admin.v1.NodeEntry.heartbeat:type_name -> aimux.table.v1.Heartbeat
 	23, // 20: aimux.admin.v1.ListNodesResponse.nodes:type_name -> aimux.admin.v1.NodeEntry
 	23, // 21: aimux.admin.v1.WatchNodesResponse.nodes:type_name -> aimux.admin.v1.NodeEntry
 	30, // 22: aimux.admin.v1.GetConvergenceResponse.recent:type_name -> aimux.admin.v1.Convergence
 	30, // 23: aimux.admin.v1.WaitForRevisionResponse.convergence:type_name -> aimux.admin.v1.Convergence
-	53, // 24: aimux.admin.v1.GetHealthResponse.health:type_name -> aimux.table.v1.Health
-	53, // 25: aimux.admin.v1.WatchHealthResponse.health:type_name -> aimux.table.v1.Health
-	55, // 26: aimux.admin.v1.ListTransitionsResponse.transitions:type_name -> aimux.table.v1.Transition
-	56, // 27: aimux.admin.v1.SetOverrideRequest.override:type_name -> aimux.table.v1.Override
+	54, // 24: aimux.admin.v1.GetHealthResponse.health:type_name -> aimux.table.v1.Health
+	54, // 25: aimux.admin.v1.WatchHealthResponse.health:type_name -> aimux.table.v1.Health
+	56, // 26: aimux.admin.v1.ListTransitionsResponse.transitions:type_name -> aimux.table.v1.Transition
+	57, // 27: aimux.admin.v1.SetOverrideRequest.override:type_name -> aimux.table.v1.Override
 	43, // 28: aimux.admin.v1.GetUsageResponse.usage:type_name -> aimux.admin.v1.Usage
-	57, // 29: aimux.admin.v1.ListRequestsResponse.requests:type_name -> aimux.outcome.v1.Record
-	1,  // 30: aimux.admin.v1.ProviderService.ListProviders:input_type -> aimux.admin.v1.ListProvidersRequest
-	3,  // 31: aimux.admin.v1.ProviderService.GetProvider:input_type -> aimux.admin.v1.GetProviderRequest
-	5,  // 32: aimux.admin.v1.ProviderService.CreateProvider:input_type -> aimux.admin.v1.CreateProviderRequest
-	7,  // 33: aimux.admin.v1.ProviderService.UpdateProvider:input_type -> aimux.admin.v1.UpdateProviderRequest
-	9,  // 34: aimux.admin.v1.ProviderService.DeleteProvider:input_type -> aimux.admin.v1.DeleteProviderRequest
-	11, // 35: aimux.admin.v1.ProviderService.WatchProviders:input_type -> aimux.admin.v1.WatchProvidersRequest
-	13, // 36: aimux.admin.v1.RoutingService.GetRouting:input_type -> aimux.admin.v1.GetRoutingRequest
-	15, // 37: aimux.admin.v1.RoutingService.UpdateRouting:input_type -> aimux.admin.v1.UpdateRoutingRequest
-	17, // 38: aimux.admin.v1.RoutingService.Explain:input_type -> aimux.admin.v1.ExplainRequest
-	19, // 39: aimux.admin.v1.TableService.GetTable:input_type -> aimux.admin.v1.GetTableRequest
-	21, // 40: aimux.admin.v1.TableService.WatchTable:input_type -> aimux.admin.v1.WatchTableRequest
-	24, // 41: aimux.admin.v1.NodeService.ListNodes:input_type -> aimux.admin.v1.ListNodesRequest
-	26, // 42: aimux.admin.v1.NodeService.WatchNodes:input_type -> aimux.admin.v1.WatchNodesRequest
-	28, // 43: aimux.admin.v1.NodeService.GetConvergence:input_type -> aimux.admin.v1.GetConvergenceRequest
-	31, // 44: aimux.admin.v1.NodeService.WaitForRevision:input_type -> aimux.admin.v1.WaitForRevisionRequest
-	33, // 45: aimux.admin.v1.HealthService.GetHealth:input_type -> aimux.admin.v1.GetHealthRequest
-	35, // 46: aimux.admin.v1.HealthService.WatchHealth:input_type -> aimux.admin.v1.WatchHealthRequest
-	37, // 47: aimux.admin.v1.HealthService.ListTransitions:input_type -> aimux.admin.v1.ListTransitionsRequest
-	39, // 48: aimux.admin.v1.HealthService.SetOverride:input_type -> aimux.admin.v1.SetOverrideRequest
-	41, // 49: aimux.admin.v1.UsageService.GetUsage:input_type -> aimux.admin.v1.GetUsageRequest
-	44, // 50: aimux.admin.v1.UsageService.ListRequests:input_type -> aimux.admin.v1.ListRequestsRequest
-	2,  // 51: aimux.admin.v1.ProviderService.ListProviders:output_type -> aimux.admin.v1.ListProvidersResponse
-	4,  // 52: aimux.admin.v1.ProviderService.GetProvider:output_type -> aimux.admin.v1.GetProviderResponse
-	6,  // 53: aimux.admin.v1.ProviderService.CreateProvider:output_type -> aimux.admin.v1.CreateProviderResponse
-	8,  // 54: aimux.admin.v1.ProviderService.UpdateProvider:output_type -> aimux.admin.v1.UpdateProviderResponse
-	10, // 55: aimux.admin.v1.ProviderService.DeleteProvider:output_type -> aimux.admin.v1.DeleteProviderResponse
-	12, // 56: aimux.admin.v1.ProviderService.WatchProviders:output_type -> aimux.admin.v1.WatchProvidersResponse
-	14, // 57: aimux.admin.v1.RoutingService.GetRouting:output_type -> aimux.admin.v1.GetRoutingResponse
-	16, // 58: aimux.admin.v1.RoutingService.UpdateRouting:output_type -> aimux.admin.v1.UpdateRoutingResponse
-	18, // 59: aimux.admin.v1.RoutingService.Explain:output_type -> aimux.admin.v1.ExplainResponse
-	20, // 60: aimux.admin.v1.TableService.GetTable:output_type -> aimux.admin.v1.GetTableResponse
-	22, // 61: aimux.admin.v1.TableService.WatchTable:output_type -> aimux.admin.v1.WatchTableResponse
-	25, // 62: aimux.admin.v1.NodeService.ListNodes:output_type -> aimux.admin.v1.ListNodesResponse
-	27, // 63: aimux.admin.v1.NodeService.WatchNodes:output_type -> aimux.admin.v1.WatchNodesResponse
-	29, // 64: aimux.admin.v1.NodeService.GetConvergence:output_type -> aimux.admin.v1.GetConvergenceResponse
-	32, // 65: aimux.admin.v1.NodeService.WaitForRevision:output_type -> aimux.admin.v1.WaitForRevisionResponse
-	34, // 66: aimux.admin.v1.HealthService.GetHealth:output_type -> aimux.admin.v1.GetHealthResponse
-	36, // 67: aimux.admin.v1.HealthService.WatchHealth:output_type -> aimux.admin.v1.WatchHealthResponse
-	38, // 68: aimux.admin.v1.HealthService.ListTransitions:output_type -> aimux.admin.v1.ListTransitionsResponse
-	40, // 69: aimux.admin.v1.HealthService.SetOverride:output_type -> aimux.admin.v1.SetOverrideResponse
-	42, // 70: aimux.admin.v1.UsageService.GetUsage:output_type -> aimux.admin.v1.GetUsageResponse
-	45, // 71: aimux.admin.v1.UsageService.ListRequests:output_type -> aimux.admin.v1.ListRequestsResponse
-	51, // [51:72] is the sub-list for method output_type
-	30, // [30:51] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	45, // 29: aimux.admin.v1.ListRequestsRequest.filter:type_name -> aimux.admin.v1.RequestFilter
+	58, // 30: aimux.admin.v1.ListRequestsResponse.requests:type_name -> aimux.outcome.v1.Record
+	1,  // 31: aimux.admin.v1.ProviderService.ListProviders:input_type -> aimux.admin.v1.ListProvidersRequest
+	3,  // 32: aimux.admin.v1.ProviderService.GetProvider:input_type -> aimux.admin.v1.GetProviderRequest
+	5,  // 33: aimux.admin.v1.ProviderService.CreateProvider:input_type -> aimux.admin.v1.CreateProviderRequest
+	7,  // 34: aimux.admin.v1.ProviderService.UpdateProvider:input_type -> aimux.admin.v1.UpdateProviderRequest
+	9,  // 35: aimux.admin.v1.ProviderService.DeleteProvider:input_type -> aimux.admin.v1.DeleteProviderRequest
+	11, // 36: aimux.admin.v1.ProviderService.WatchProviders:input_type -> aimux.admin.v1.WatchProvidersRequest
+	13, // 37: aimux.admin.v1.RoutingService.GetRouting:input_type -> aimux.admin.v1.GetRoutingRequest
+	15, // 38: aimux.admin.v1.RoutingService.UpdateRouting:input_type -> aimux.admin.v1.UpdateRoutingRequest
+	17, // 39: aimux.admin.v1.RoutingService.Explain:input_type -> aimux.admin.v1.ExplainRequest
+	19, // 40: aimux.admin.v1.TableService.GetTable:input_type -> aimux.admin.v1.GetTableRequest
+	21, // 41: aimux.admin.v1.TableService.WatchTable:input_type -> aimux.admin.v1.WatchTableRequest
+	24, // 42: aimux.admin.v1.NodeService.ListNodes:input_type -> aimux.admin.v1.ListNodesRequest
+	26, // 43: aimux.admin.v1.NodeService.WatchNodes:input_type -> aimux.admin.v1.WatchNodesRequest
+	28, // 44: aimux.admin.v1.NodeService.GetConvergence:input_type -> aimux.admin.v1.GetConvergenceRequest
+	31, // 45: aimux.admin.v1.NodeService.WaitForRevision:input_type -> aimux.admin.v1.WaitForRevisionRequest
+	33, // 46: aimux.admin.v1.HealthService.GetHealth:input_type -> aimux.admin.v1.GetHealthRequest
+	35, // 47: aimux.admin.v1.HealthService.WatchHealth:input_type -> aimux.admin.v1.WatchHealthRequest
+	37, // 48: aimux.admin.v1.HealthService.ListTransitions:input_type -> aimux.admin.v1.ListTransitionsRequest
+	39, // 49: aimux.admin.v1.HealthService.SetOverride:input_type -> aimux.admin.v1.SetOverrideRequest
+	41, // 50: aimux.admin.v1.UsageService.GetUsage:input_type -> aimux.admin.v1.GetUsageRequest
+	44, // 51: aimux.admin.v1.UsageService.ListRequests:input_type -> aimux.admin.v1.ListRequestsRequest
+	2,  // 52: aimux.admin.v1.ProviderService.ListProviders:output_type -> aimux.admin.v1.ListProvidersResponse
+	4,  // 53: aimux.admin.v1.ProviderService.GetProvider:output_type -> aimux.admin.v1.GetProviderResponse
+	6,  // 54: aimux.admin.v1.ProviderService.CreateProvider:output_type -> aimux.admin.v1.CreateProviderResponse
+	8,  // 55: aimux.admin.v1.ProviderService.UpdateProvider:output_type -> aimux.admin.v1.UpdateProviderResponse
+	10, // 56: aimux.admin.v1.ProviderService.DeleteProvider:output_type -> aimux.admin.v1.DeleteProviderResponse
+	12, // 57: aimux.admin.v1.ProviderService.WatchProviders:output_type -> aimux.admin.v1.WatchProvidersResponse
+	14, // 58: aimux.admin.v1.RoutingService.GetRouting:output_type -> aimux.admin.v1.GetRoutingResponse
+	16, // 59: aimux.admin.v1.RoutingService.UpdateRouting:output_type -> aimux.admin.v1.UpdateRoutingResponse
+	18, // 60: aimux.admin.v1.RoutingService.Explain:output_type -> aimux.admin.v1.ExplainResponse
+	20, // 61: aimux.admin.v1.TableService.GetTable:output_type -> aimux.admin.v1.GetTableResponse
+	22, // 62: aimux.admin.v1.TableService.WatchTable:output_type -> aimux.admin.v1.WatchTableResponse
+	25, // 63: aimux.admin.v1.NodeService.ListNodes:output_type -> aimux.admin.v1.ListNodesResponse
+	27, // 64: aimux.admin.v1.NodeService.WatchNodes:output_type -> aimux.admin.v1.WatchNodesResponse
+	29, // 65: aimux.admin.v1.NodeService.GetConvergence:output_type -> aimux.admin.v1.GetConvergenceResponse
+	32, // 66: aimux.admin.v1.NodeService.WaitForRevision:output_type -> aimux.admin.v1.WaitForRevisionResponse
+	34, // 67: aimux.admin.v1.HealthService.GetHealth:output_type -> aimux.admin.v1.GetHealthResponse
+	36, // 68: aimux.admin.v1.HealthService.WatchHealth:output_type -> aimux.admin.v1.WatchHealthResponse
+	38, // 69: aimux.admin.v1.HealthService.ListTransitions:output_type -> aimux.admin.v1.ListTransitionsResponse
+	40, // 70: aimux.admin.v1.HealthService.SetOverride:output_type -> aimux.admin.v1.SetOverrideResponse
+	42, // 71: aimux.admin.v1.UsageService.GetUsage:output_type -> aimux.admin.v1.GetUsageResponse
+	46, // 72: aimux.admin.v1.UsageService.ListRequests:output_type -> aimux.admin.v1.ListRequestsResponse
+	52, // [52:73] is the sub-list for method output_type
+	31, // [31:52] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_aimux_admin_v1_admin_proto_init() }
@@ -2815,7 +2974,7 @@ func file_aimux_admin_v1_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_aimux_admin_v1_admin_proto_rawDesc), len(file_aimux_admin_v1_admin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   46,
+			NumMessages:   47,
 			NumExtensions: 0,
 			NumServices:   6,
 		},

@@ -505,7 +505,11 @@ type Record struct {
 	TableRevision uint64   `protobuf:"varint,21,opt,name=table_revision,json=tableRevision,proto3" json:"table_revision,omitempty"`
 	Node          string   `protobuf:"bytes,22,opt,name=node,proto3" json:"node,omitempty"`
 	// team of the caller; empty means none.
-	Team          string `protobuf:"bytes,23,opt,name=team,proto3" json:"team,omitempty"`
+	Team string `protobuf:"bytes,23,opt,name=team,proto3" json:"team,omitempty"`
+	// candidates are who could serve it, as "provider/model", in the order in which they were to be tried; 16 at most.
+	Candidates []string `protobuf:"bytes,24,rep,name=candidates,proto3" json:"candidates,omitempty"`
+	// passed_over are targets that serve the model and were not tried, each with the reason; 16 at most.
+	PassedOver    []*PassedOver `protobuf:"bytes,25,rep,name=passed_over,json=passedOver,proto3" json:"passed_over,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -701,6 +705,74 @@ func (x *Record) GetTeam() string {
 	return ""
 }
 
+func (x *Record) GetCandidates() []string {
+	if x != nil {
+		return x.Candidates
+	}
+	return nil
+}
+
+func (x *Record) GetPassedOver() []*PassedOver {
+	if x != nil {
+		return x.PassedOver
+	}
+	return nil
+}
+
+// PassedOver is a target that a request did not go to, and why.
+type PassedOver struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// target as "provider/model".
+	Target        string `protobuf:"bytes,1,opt,name=target,proto3" json:"target,omitempty"`
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PassedOver) Reset() {
+	*x = PassedOver{}
+	mi := &file_aimux_outcome_v1_outcome_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PassedOver) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PassedOver) ProtoMessage() {}
+
+func (x *PassedOver) ProtoReflect() protoreflect.Message {
+	mi := &file_aimux_outcome_v1_outcome_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PassedOver.ProtoReflect.Descriptor instead.
+func (*PassedOver) Descriptor() ([]byte, []int) {
+	return file_aimux_outcome_v1_outcome_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *PassedOver) GetTarget() string {
+	if x != nil {
+		return x.Target
+	}
+	return ""
+}
+
+func (x *PassedOver) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // Attempt is one try at one provider.
 type Attempt struct {
 	state        protoimpl.MessageState `protogen:"open.v1"`
@@ -721,7 +793,7 @@ type Attempt struct {
 
 func (x *Attempt) Reset() {
 	*x = Attempt{}
-	mi := &file_aimux_outcome_v1_outcome_proto_msgTypes[5]
+	mi := &file_aimux_outcome_v1_outcome_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -733,7 +805,7 @@ func (x *Attempt) String() string {
 func (*Attempt) ProtoMessage() {}
 
 func (x *Attempt) ProtoReflect() protoreflect.Message {
-	mi := &file_aimux_outcome_v1_outcome_proto_msgTypes[5]
+	mi := &file_aimux_outcome_v1_outcome_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -746,7 +818,7 @@ func (x *Attempt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attempt.ProtoReflect.Descriptor instead.
 func (*Attempt) Descriptor() ([]byte, []int) {
-	return file_aimux_outcome_v1_outcome_proto_rawDescGZIP(), []int{5}
+	return file_aimux_outcome_v1_outcome_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Attempt) GetTarget() *Target {
@@ -825,7 +897,7 @@ type SpentRequest struct {
 
 func (x *SpentRequest) Reset() {
 	*x = SpentRequest{}
-	mi := &file_aimux_outcome_v1_outcome_proto_msgTypes[6]
+	mi := &file_aimux_outcome_v1_outcome_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -837,7 +909,7 @@ func (x *SpentRequest) String() string {
 func (*SpentRequest) ProtoMessage() {}
 
 func (x *SpentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_aimux_outcome_v1_outcome_proto_msgTypes[6]
+	mi := &file_aimux_outcome_v1_outcome_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -850,7 +922,7 @@ func (x *SpentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SpentRequest.ProtoReflect.Descriptor instead.
 func (*SpentRequest) Descriptor() ([]byte, []int) {
-	return file_aimux_outcome_v1_outcome_proto_rawDescGZIP(), []int{6}
+	return file_aimux_outcome_v1_outcome_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *SpentRequest) GetRegion() string {
@@ -880,7 +952,7 @@ type Budget struct {
 
 func (x *Budget) Reset() {
 	*x = Budget{}
-	mi := &file_aimux_outcome_v1_outcome_proto_msgTypes[7]
+	mi := &file_aimux_outcome_v1_outcome_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -892,7 +964,7 @@ func (x *Budget) String() string {
 func (*Budget) ProtoMessage() {}
 
 func (x *Budget) ProtoReflect() protoreflect.Message {
-	mi := &file_aimux_outcome_v1_outcome_proto_msgTypes[7]
+	mi := &file_aimux_outcome_v1_outcome_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -905,7 +977,7 @@ func (x *Budget) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Budget.ProtoReflect.Descriptor instead.
 func (*Budget) Descriptor() ([]byte, []int) {
-	return file_aimux_outcome_v1_outcome_proto_rawDescGZIP(), []int{7}
+	return file_aimux_outcome_v1_outcome_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Budget) GetScope() string {
@@ -932,7 +1004,7 @@ type SpentAnswer struct {
 
 func (x *SpentAnswer) Reset() {
 	*x = SpentAnswer{}
-	mi := &file_aimux_outcome_v1_outcome_proto_msgTypes[8]
+	mi := &file_aimux_outcome_v1_outcome_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -944,7 +1016,7 @@ func (x *SpentAnswer) String() string {
 func (*SpentAnswer) ProtoMessage() {}
 
 func (x *SpentAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_aimux_outcome_v1_outcome_proto_msgTypes[8]
+	mi := &file_aimux_outcome_v1_outcome_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -957,7 +1029,7 @@ func (x *SpentAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SpentAnswer.ProtoReflect.Descriptor instead.
 func (*SpentAnswer) Descriptor() ([]byte, []int) {
-	return file_aimux_outcome_v1_outcome_proto_rawDescGZIP(), []int{8}
+	return file_aimux_outcome_v1_outcome_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *SpentAnswer) GetSpent() []*Spent {
@@ -978,7 +1050,7 @@ type Spent struct {
 
 func (x *Spent) Reset() {
 	*x = Spent{}
-	mi := &file_aimux_outcome_v1_outcome_proto_msgTypes[9]
+	mi := &file_aimux_outcome_v1_outcome_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -990,7 +1062,7 @@ func (x *Spent) String() string {
 func (*Spent) ProtoMessage() {}
 
 func (x *Spent) ProtoReflect() protoreflect.Message {
-	mi := &file_aimux_outcome_v1_outcome_proto_msgTypes[9]
+	mi := &file_aimux_outcome_v1_outcome_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1003,7 +1075,7 @@ func (x *Spent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Spent.ProtoReflect.Descriptor instead.
 func (*Spent) Descriptor() ([]byte, []int) {
-	return file_aimux_outcome_v1_outcome_proto_rawDescGZIP(), []int{9}
+	return file_aimux_outcome_v1_outcome_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Spent) GetHereNanoUsd() uint64 {
@@ -1070,7 +1142,7 @@ const file_aimux_outcome_v1_outcome_proto_rawDesc = "" +
 	"\x06offset\x18\x01 \x01(\x11R\x06offset\x12\x16\n" +
 	"\x06counts\x18\x02 \x03(\x04R\x06counts\x12\x14\n" +
 	"\x05zeros\x18\x03 \x01(\x04R\x05zeros\x12\x15\n" +
-	"\x06sum_us\x18\x04 \x01(\x04R\x05sumUs\"\xe8\x05\n" +
+	"\x06sum_us\x18\x04 \x01(\x04R\x05sumUs\"\xc7\x06\n" +
 	"\x06Record\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x19\n" +
@@ -1097,7 +1169,16 @@ const file_aimux_outcome_v1_outcome_proto_rawDesc = "" +
 	"\bwarnings\x18\x14 \x03(\tR\bwarnings\x12%\n" +
 	"\x0etable_revision\x18\x15 \x01(\x04R\rtableRevision\x12\x12\n" +
 	"\x04node\x18\x16 \x01(\tR\x04node\x12\x12\n" +
-	"\x04team\x18\x17 \x01(\tR\x04team\"\x8d\x02\n" +
+	"\x04team\x18\x17 \x01(\tR\x04team\x12\x1e\n" +
+	"\n" +
+	"candidates\x18\x18 \x03(\tR\n" +
+	"candidates\x12=\n" +
+	"\vpassed_over\x18\x19 \x03(\v2\x1c.aimux.outcome.v1.PassedOverR\n" +
+	"passedOver\"<\n" +
+	"\n" +
+	"PassedOver\x12\x16\n" +
+	"\x06target\x18\x01 \x01(\tR\x06target\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x8d\x02\n" +
 	"\aAttempt\x120\n" +
 	"\x06target\x18\x01 \x01(\v2\x18.aimux.outcome.v1.TargetR\x06target\x12\x14\n" +
 	"\x05fault\x18\x02 \x01(\tR\x05fault\x12\x16\n" +
@@ -1135,34 +1216,36 @@ func file_aimux_outcome_v1_outcome_proto_rawDescGZIP() []byte {
 	return file_aimux_outcome_v1_outcome_proto_rawDescData
 }
 
-var file_aimux_outcome_v1_outcome_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_aimux_outcome_v1_outcome_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_aimux_outcome_v1_outcome_proto_goTypes = []any{
 	(*Batch)(nil),        // 0: aimux.outcome.v1.Batch
 	(*Target)(nil),       // 1: aimux.outcome.v1.Target
 	(*Counters)(nil),     // 2: aimux.outcome.v1.Counters
 	(*Sketch)(nil),       // 3: aimux.outcome.v1.Sketch
 	(*Record)(nil),       // 4: aimux.outcome.v1.Record
-	(*Attempt)(nil),      // 5: aimux.outcome.v1.Attempt
-	(*SpentRequest)(nil), // 6: aimux.outcome.v1.SpentRequest
-	(*Budget)(nil),       // 7: aimux.outcome.v1.Budget
-	(*SpentAnswer)(nil),  // 8: aimux.outcome.v1.SpentAnswer
-	(*Spent)(nil),        // 9: aimux.outcome.v1.Spent
+	(*PassedOver)(nil),   // 5: aimux.outcome.v1.PassedOver
+	(*Attempt)(nil),      // 6: aimux.outcome.v1.Attempt
+	(*SpentRequest)(nil), // 7: aimux.outcome.v1.SpentRequest
+	(*Budget)(nil),       // 8: aimux.outcome.v1.Budget
+	(*SpentAnswer)(nil),  // 9: aimux.outcome.v1.SpentAnswer
+	(*Spent)(nil),        // 10: aimux.outcome.v1.Spent
 }
 var file_aimux_outcome_v1_outcome_proto_depIdxs = []int32{
-	2, // 0: aimux.outcome.v1.Batch.targets:type_name -> aimux.outcome.v1.Counters
-	4, // 1: aimux.outcome.v1.Batch.records:type_name -> aimux.outcome.v1.Record
-	1, // 2: aimux.outcome.v1.Counters.target:type_name -> aimux.outcome.v1.Target
-	3, // 3: aimux.outcome.v1.Counters.first_token:type_name -> aimux.outcome.v1.Sketch
-	3, // 4: aimux.outcome.v1.Counters.per_token:type_name -> aimux.outcome.v1.Sketch
-	5, // 5: aimux.outcome.v1.Record.attempts:type_name -> aimux.outcome.v1.Attempt
-	1, // 6: aimux.outcome.v1.Attempt.target:type_name -> aimux.outcome.v1.Target
-	7, // 7: aimux.outcome.v1.SpentRequest.budgets:type_name -> aimux.outcome.v1.Budget
-	9, // 8: aimux.outcome.v1.SpentAnswer.spent:type_name -> aimux.outcome.v1.Spent
-	9, // [9:9] is the sub-list for method output_type
-	9, // [9:9] is the sub-list for method input_type
-	9, // [9:9] is the sub-list for extension type_name
-	9, // [9:9] is the sub-list for extension extendee
-	0, // [0:9] is the sub-list for field type_name
+	2,  // 0: aimux.outcome.v1.Batch.targets:type_name -> aimux.outcome.v1.Counters
+	4,  // 1: aimux.outcome.v1.Batch.records:type_name -> aimux.outcome.v1.Record
+	1,  // 2: aimux.outcome.v1.Counters.target:type_name -> aimux.outcome.v1.Target
+	3,  // 3: aimux.outcome.v1.Counters.first_token:type_name -> aimux.outcome.v1.Sketch
+	3,  // 4: aimux.outcome.v1.Counters.per_token:type_name -> aimux.outcome.v1.Sketch
+	6,  // 5: aimux.outcome.v1.Record.attempts:type_name -> aimux.outcome.v1.Attempt
+	5,  // 6: aimux.outcome.v1.Record.passed_over:type_name -> aimux.outcome.v1.PassedOver
+	1,  // 7: aimux.outcome.v1.Attempt.target:type_name -> aimux.outcome.v1.Target
+	8,  // 8: aimux.outcome.v1.SpentRequest.budgets:type_name -> aimux.outcome.v1.Budget
+	10, // 9: aimux.outcome.v1.SpentAnswer.spent:type_name -> aimux.outcome.v1.Spent
+	10, // [10:10] is the sub-list for method output_type
+	10, // [10:10] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_aimux_outcome_v1_outcome_proto_init() }
@@ -1176,7 +1259,7 @@ func file_aimux_outcome_v1_outcome_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_aimux_outcome_v1_outcome_proto_rawDesc), len(file_aimux_outcome_v1_outcome_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   10,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

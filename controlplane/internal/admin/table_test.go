@@ -1,0 +1,36 @@
+package admin_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"connectrpc.com/connect"
+
+	adminv1 "github.com/aimux/aimux/proto/gen/aimux/admin/v1"
+	"github.com/aimux/aimux/proto/gen/aimux/admin/v1/adminv1connect"
+)
+
+// A filter that nobody can mean is refused, by its name; the others are handed on as they are.
+func TestFiltersOfRequests(t *testing.T) {
+	o := openOffice(t, nil)
+	api := adminv1connect.NewUsageServiceClient(http.DefaultClient, o.url)
+	for _, row := range []struct {
+		filter *adminv1.RequestFilter
+		want   string // part of the error; empty for none
+	}{
+		{nil, ""},
+		{&adminv1.RequestFilter{Statuses: []string{"503", "4xx"}, Text: strings.Repeat("x", 256)}, ""},
+		{&adminv1.RequestFilter{Statuses: []string{"503", "6xx"}}, `filter.statuses: "6xx"`},
+		{&adminv1.RequestFilter{Statuses: []string{"50x"}}, "50x"},
+		{&adminv1.RequestFilter{Statuses: []string{""}}, "want a status such as 503"},
+		{&adminv1.RequestFilter{Text: strings.Repeat("x", 257)}, "filter.text"},
+	} {
+		r := connect.NewRequest(&adminv1.ListRequestsRequest{Filter: row.filter})
+		r.Header().Set("Authorization", o.keys["viewer"])
+		_, err := api.ListRequests(t.Context(), r)
+		if (err == nil) != (row.want == "") || err != nil && (connect.CodeOf(err) != connect.CodeInvalidArgument || !strings.Contains(err.Error(), row.want)) {
+			t.Errorf("%v: %v, want %q", row.filter, err, row.want)
+		}
+	}
+}
