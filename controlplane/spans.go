@@ -35,7 +35,7 @@ func (l *loop) stepSpan(now time.Time) telemetry.Span {
 	}
 	s.Texts("aimux.transition", told)
 	if len(told) > 0 {
-		s.Keep()
+		s.Keep(false)
 	}
 	return s
 }
@@ -53,6 +53,7 @@ func (l *loop) push(parent telemetry.Span, what string, send func() error) bool 
 		if err != nil {
 			span.Text("error.type", "unsent")
 			span.Fail(err.Error())
+			span.Keep(false)
 		}
 		span.End(time.Now())
 	}

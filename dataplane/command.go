@@ -23,6 +23,7 @@ func Main(ctx context.Context, args []string, lookupEnv func(string) (string, bo
 	line.Text(&cfg.Data, "data", "", "directory for the last good table")
 	line.Duration(&cfg.DrainTimeout, "drain-timeout", drainTimeoutDefault, "how long running requests may take once the node is told to stop")
 	line.Truth(&cfg.LogRequests, "log-requests", "one line per request; without it at log level debug only")
+	line.Truth(&cfg.TraceOwn, "trace-own", "begin requests' traces anew, linked to their callers'; without it they go on with them, and callers decide what is sampled")
 	line.Number(&cfg.TraceContent, "trace-content", "how many bytes of prompts and of answers a request's span tells in each of its attributes; 0 means none")
 	line.List(&cfg.TraceContentOf, "trace-content-of", "tell only those of these: class:NAME, team:NAME, caller:NAME, comma-separated; default: everybody's")
 	return line.Main(args, func(who command.Party) error {

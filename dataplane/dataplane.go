@@ -78,6 +78,8 @@ type Config struct {
 	DrainTimeout time.Duration
 	// LogRequests logs one line per request.
 	LogRequests bool
+	// TraceOwn begins requests' traces anew, linked to those of their callers; else they go on with them, and obey their flag of being sampled.
+	TraceOwn bool
 	// TraceContent is how long each attribute may be in which a request's span tells what was asked and answered; 0 means that none does.
 	// TraceContentOf, where it is not empty, narrows that to the requests of any of these: class:NAME, team:NAME, caller:NAME.
 	TraceContent   int
@@ -202,7 +204,7 @@ func build(ctx context.Context, cfg Config, deps Deps, listener net.Listener) (*
 	n.engine = upstream.New(upstream.Config{}, upstream.Deps{InProcess: n.scripted, ConnectTimeout: n.connectTimeout, Resent: func() { resent.Add(1) }})
 	n.plugin = plugin.New(plugin.Config{}, plugin.Deps{Log: deps.Log, Now: time.Now})
 	n.door = auth.New(auth.Config{Loopback: auth.IsLoopback(listener.Addr()), ClusterKey: cfg.ClusterKey}, auth.Deps{Log: deps.Log, Now: time.Now})
-	n.handler = proxy.New(proxy.Config{Node: cfg.ID, Region: cfg.Region, Version: cfg.Version, LogRequests: cfg.LogRequests, Content: content}, proxy.Deps{
+	n.handler = proxy.New(proxy.Config{Node: cfg.ID, Region: cfg.Region, Version: cfg.Version, LogRequests: cfg.LogRequests, TraceOwn: cfg.TraceOwn, Content: content}, proxy.Deps{
 		Snapshot: n.snapshot, Status: n.status, Translator: translator(cfg.ClusterKey), Upstream: n.engine, Vitals: n.vitals, Ledger: n.ledger, Limits: n.limits, Order: n.plugin.Order,
 		Door: n.door, Metrics: n.metrics, Tracer: tracer,
 		Record: n.record, Urgent: n.reporter.Urgent, Log: deps.Log,

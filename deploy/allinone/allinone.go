@@ -47,8 +47,9 @@ type Config struct {
 	// Tokens is the directory where the process files its own admin token, as keyfile.FindToken reads it; empty means that it has none.
 	Tokens  string
 	Version string
-	// LogRequests, TraceContent and TraceContentOf are the node's.
+	// LogRequests, TraceOwn, TraceContent and TraceContentOf are the node's.
 	LogRequests    bool
+	TraceOwn       bool
 	TraceContent   int
 	TraceContentOf []string
 }
@@ -119,7 +120,7 @@ func Run(ctx context.Context, cfg Config, deps Deps) error {
 		return dataplane.Run(ctx, dataplane.Config{
 			ID: "node-1", Cluster: cluster, Region: cfg.Region, Version: cfg.Version, Data: filepath.Join(cfg.Data, "node-1"), ClusterKey: key,
 			Redis: redisURL, Debug: cfg.Debug, Tokens: cfg.Tokens,
-			LogRequests: cfg.LogRequests, TraceContent: cfg.TraceContent, TraceContentOf: cfg.TraceContentOf,
+			LogRequests: cfg.LogRequests, TraceOwn: cfg.TraceOwn, TraceContent: cfg.TraceContent, TraceContentOf: cfg.TraceContentOf,
 		}, dataplane.Deps{Bus: below, Log: deps.Log, TLS: deps.TLS, DebugTLS: deps.AdminTLS, Level: deps.Level, Listener: listeners.data, DialRedis: limits.dial, Ready: ready})
 	})
 	return planes.wait(func() {

@@ -3,6 +3,7 @@ package telemetry
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/http"
 	"slices"
 	"strings"
@@ -125,7 +126,14 @@ func (c *Counters) With(values ...string) *Counter {
 }
 
 // Histogram is a distribution of durations, or of amounts. Safe for concurrent use; a nil Histogram sees nothing.
-type Histogram struct{ observer prometheus.Observer }
+type Histogram struct {
+	observer prometheus.Observer
+	// told is when the last example was given, in Unix nanoseconds, and toldOf its value's bits.
+	told, toldOf atomic.Uint64
+}
+
+// exampleEvery lies between examples: making one costs more than all else. What is more than the last example is one at once.
+const exampleEvery = time.Second
 
 // Observe adds one duration, exported in seconds.
 func (h *Histogram) Observe(d time.Duration) {
@@ -134,7 +142,8 @@ func (h *Histogram) Observe(d time.Duration) {
 	}
 }
 
-// ObserveIn is Observe for what belongs to a trace that will be sent: the trace becomes the bucket's example. Without one it is Observe.
+// ObserveIn is Observe for what belongs to a trace that will be sent: now and then, and for the worst, the trace becomes the bucket's example. Without one
+// it is Observe.
 func (h *Histogram) ObserveIn(d time.Duration, traceID string) { h.observeIn(d.Seconds(), traceID) }
 
 // CountIn adds one amount, exported as it is, to a trace as ObserveIn does.
@@ -144,11 +153,21 @@ func (h *Histogram) observeIn(x float64, traceID string) {
 	if h == nil {
 		return
 	}
-	if exemplary, ok := h.observer.(prometheus.ExemplarObserver); ok && traceID != "" {
+	if exemplary, ok := h.observer.(prometheus.ExemplarObserver); ok && traceID != "" && h.exemplary(x) {
 		exemplary.ObserveWithExemplar(x, prometheus.Labels{"trace_id": traceID})
 		return
 	}
 	h.observer.Observe(x)
+}
+
+func (h *Histogram) exemplary(x float64) bool {
+	now, told := uint64(time.Now().UnixNano()), h.told.Load()
+	if now-told < uint64(exampleEvery) && x <= math.Float64frombits(h.toldOf.Load()) {
+		return false
+	}
+	h.told.Store(now)
+	h.toldOf.Store(math.Float64bits(x))
+	return true
 }
 
 // Histograms is a family of histograms that differ in their labels' values.
@@ -167,7 +186,7 @@ func (m *Metrics) Histograms(name, help string, bounds []float64, labels ...stri
 
 // With finds the histogram of these values. It takes a lock: call it once and keep the answer.
 func (h *Histograms) With(values ...string) *Histogram {
-	return &Histogram{h.family.WithLabelValues(h.bound.admit(values)...)}
+	return &Histogram{observer: h.family.WithLabelValues(h.bound.admit(values)...)}
 }
 
 // Reading is one family of figures that lives elsewhere and is read at the moment of a scrape: free for those who count.

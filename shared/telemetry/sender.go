@@ -9,7 +9,10 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/sdk/instrumentation"
+	sdkresource "go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
 )
 
 const (
@@ -22,36 +25,10 @@ const (
 	sendTimeout = 5 * time.Second
 )
 
-// ended is a span that has ended, and what it has to say later.
-type ended struct {
-	sdktrace.ReadOnlySpan
-	later func(*Late)
-}
-
-// discard is told of a span that is not sent.
-func (e ended) discard() {
-	if e.later != nil {
-		e.later(nil)
-	}
-}
-
 // batch is what goes to the collector at once.
 type batch struct {
 	spans []sdktrace.ReadOnlySpan
 	bytes int // of what the spans say late
-}
-
-func (b *batch) add(e ended) {
-	c := clean{ReadOnlySpan: e.ReadOnlySpan}
-	if e.later != nil {
-		var late Late
-		e.later(&late)
-		c.late = late.attributes
-		for _, a := range c.late {
-			b.bytes += len(a.Value.AsString())
-		}
-	}
-	b.spans = append(b.spans, c)
 }
 
 func (b *batch) full() bool { return len(b.spans) >= spansBatch || b.bytes >= batchBytes }
@@ -63,32 +40,35 @@ func (b *batch) reset() {
 }
 
 // sender takes spans to the collector in a goroutine of its own. Whoever ends a span never waits: what the queue has no room for is dropped
-// and counted.
+// and counted, whole families of it.
 type sender struct {
 	exporter sdktrace.SpanExporter
+	resource *sdkresource.Resource
 	log      *slog.Logger
-	queue    chan ended
+	queue    chan []*live  // families
+	queued   atomic.Int64  // spans in the queue
 	stop     chan struct{} // closed by close
 	done     chan struct{} // closed by the goroutine
 	cancel   context.CancelFunc
 	ailing   bool // the last batch was not taken
 
-	sent, failed, dropped, unwanted atomic.Uint64
+	sent, failed, dropped, unchosen, rationed atomic.Uint64
 }
 
-func newSender(exporter sdktrace.SpanExporter, metrics *Metrics, log *slog.Logger) *sender {
-	s := &sender{exporter: exporter, log: log, queue: make(chan ended, spansQueued), stop: make(chan struct{}), done: make(chan struct{})}
+func newSender(exporter sdktrace.SpanExporter, resource *sdkresource.Resource, metrics *Metrics, log *slog.Logger) *sender {
+	s := &sender{exporter: exporter, resource: resource, log: log, queue: make(chan []*live, spansQueued), stop: make(chan struct{}), done: make(chan struct{})}
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
 	if metrics != nil {
 		metrics.Read(Reading{
-			Name: "aimux_spans_total", Help: "Spans that ended, by what became of them: sent, refused by the collector (failed), dropped because too many waited for it, or not chosen (unsampled).",
+			Name: "aimux_spans_total", Help: "Spans that ended, by what became of them: sent, refused by the collector (failed), dropped because too many waited for it, not chosen (unsampled), or not chosen and failed, of which there were too many (rationed).",
 			Counter: true, Labels: []string{"fate"},
 			Read: func(give func(float64, ...string)) {
 				give(float64(s.sent.Load()), "sent")
 				give(float64(s.failed.Load()), "failed")
 				give(float64(s.dropped.Load()), "dropped")
-				give(float64(s.unwanted.Load()), "unsampled")
+				give(float64(s.unchosen.Load()), "unsampled")
+				give(float64(s.rationed.Load()), "rationed")
 			},
 		})
 	}
@@ -96,16 +76,18 @@ func newSender(exporter sdktrace.SpanExporter, metrics *Metrics, log *slog.Logge
 	return s
 }
 
-// send never waits.
-func (s *sender) send(spans []ended) {
-	for _, span := range spans {
-		select {
-		case s.queue <- span:
-		default:
-			s.dropped.Add(1)
-			span.discard()
-		}
+// full says that there is no room for another family, as they usually are; whoever knows need not make it.
+func (s *sender) full() bool { return s.queued.Load() > spansQueued-familyUsual }
+
+// send takes a family if there is room for all of it. It never waits.
+func (s *sender) send(family []*live) (taken bool) {
+	n := int64(len(family))
+	if s.queued.Add(n) > spansQueued {
+		s.queued.Add(-n)
+		return false
 	}
+	s.queue <- family // it has room for as many families as there are spans, and none is empty
+	return true
 }
 
 func (s *sender) run(ctx context.Context) {
@@ -118,30 +100,42 @@ func (s *sender) run(ctx context.Context) {
 		case <-s.stop:
 			s.drain(ctx, &waiting)
 			return
-		case span := <-s.queue:
+		case family := <-s.queue:
 			if len(waiting.spans) == 0 {
 				due.Reset(sendEvery)
 			}
-			if waiting.add(span); !waiting.full() {
-				continue
-			}
+			s.take(ctx, &waiting, family)
 		case <-due.C:
+			s.export(ctx, &waiting)
 		}
-		s.export(ctx, &waiting)
+	}
+}
+
+// take puts a family into the batch, and sends the batch whenever it is full.
+func (s *sender) take(ctx context.Context, b *batch, family []*live) {
+	s.queued.Add(-int64(len(family)))
+	for _, l := range family {
+		c := clean{live: l, resource: s.resource}
+		if l.later != nil {
+			var late Late
+			l.later(&late)
+			c.late = late.attributes
+			for _, a := range c.late {
+				b.bytes += len(a.Value.AsString())
+			}
+		}
+		if b.spans = append(b.spans, c); b.full() {
+			s.export(ctx, b)
+		}
 	}
 }
 
 // drain sends what is left in the queue.
 func (s *sender) drain(ctx context.Context, waiting *batch) {
-	for ctx.Err() == nil {
-		for !waiting.full() && len(s.queue) > 0 {
-			waiting.add(<-s.queue)
-		}
-		if len(waiting.spans) == 0 {
-			return
-		}
-		s.export(ctx, waiting)
+	for ctx.Err() == nil && len(s.queue) > 0 {
+		s.take(ctx, waiting, <-s.queue)
 	}
+	s.export(ctx, waiting)
 }
 
 // export sends the batch, and empties it. What a collector does not take in time is lost, as any span may be.
@@ -178,21 +172,39 @@ func (s *sender) close(ctx context.Context) {
 	_ = s.exporter.Shutdown(ctx) // there is nothing left to lose
 }
 
-// clean is a span without secrets. Looking for them takes time, so it is done here and not where the span ends.
+// clean is a span that has ended, as exporters want to see it, without secrets: looking for them takes time, so it is done here and not where the
+// span ends.
 type clean struct {
-	sdktrace.ReadOnlySpan
-	late []attribute.KeyValue
-}
+	sdktrace.ReadOnlySpan // nil: it lets nobody else be one. All that exporters ask is below.
 
-// Name, Attributes and Status are what may hold the words of others.
-func (c clean) Name() string { return cleaned(c.ReadOnlySpan.Name()) }
+	live     *live
+	resource *sdkresource.Resource
+	late     []attribute.KeyValue
+}
 
 // cleaned is a text without what looks like a key, and without what is not UTF-8: one such byte would have the collector refuse the whole batch.
 func cleaned(text string) string { return strings.ToValidUTF8(Scrub(text), "\uFFFD") }
 
+func (c clean) Name() string                    { return cleaned(c.live.name) }
+func (c clean) SpanContext() trace.SpanContext  { return c.live.sentContext() }
+func (c clean) Parent() trace.SpanContext       { return c.live.parent }
+func (c clean) SpanKind() trace.SpanKind        { return c.live.kind }
+func (c clean) StartTime() time.Time            { return c.live.began }
+func (c clean) EndTime() time.Time              { return c.live.ended }
+func (c clean) Links() []sdktrace.Link          { return c.live.links }
+func (c clean) Events() []sdktrace.Event        { return nil }
+func (c clean) Resource() *sdkresource.Resource { return c.resource }
+func (c clean) InstrumentationScope() instrumentation.Scope {
+	return instrumentation.Scope{Name: "github.com/aimux/aimux"}
+}
+func (c clean) DroppedAttributes() int { return 0 }
+func (c clean) DroppedLinks() int      { return 0 }
+func (c clean) DroppedEvents() int     { return 0 }
+func (c clean) ChildSpanCount() int    { return 0 }
+
 // Attributes of the span, each without what looks like a key.
 func (c clean) Attributes() []attribute.KeyValue {
-	out := slices.Concat(c.ReadOnlySpan.Attributes(), c.late)
+	out := slices.Concat(c.live.attributes, c.late)
 	for i, a := range out {
 		switch a.Value.Type() {
 		case attribute.STRING:
@@ -212,7 +224,5 @@ func (c clean) Attributes() []attribute.KeyValue {
 
 // Status of the span, its words without what looks like a key.
 func (c clean) Status() sdktrace.Status {
-	s := c.ReadOnlySpan.Status()
-	s.Description = cleaned(s.Description)
-	return s
+	return sdktrace.Status{Code: c.live.status.Code, Description: cleaned(c.live.status.Description)}
 }

@@ -125,7 +125,12 @@ func TestTraceparent(t *testing.T) {
 		"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01":   true,
 		"00-00000000000000000000000000000000-00f067aa0ba902b7-01":   false,
 		"00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01":   false,
-		"01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01":   false,
+		"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-ff":   true,
+		"00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01":   false,
+		"ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01":   false,
+		"cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01":   true, // what a later version adds is not for us
+		"cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x": true,
+		"cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01x":  false,
 		"00-4bf92f3577b34da6a3ce929d0e0e47zz-00f067aa0ba902b7-01":   false,
 		"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x": false,
 		"": false,
@@ -153,6 +158,87 @@ func TestNoTracerCostsNothing(t *testing.T) {
 		t.Error("it is not nothing")
 	}
 	tracer.Close(t.Context())
+}
+
+// A trace is chosen at its beginning as the variables say, by its parent or by its id, and by nothing that a stranger says.
+func TestSampler(t *testing.T) {
+	const low, high = "00000000000000000000000000000001", "0000000000000000ffffffffffffffff"
+	parent := func(id, flags string) string { return "00-" + id + "-00f067aa0ba902b7-" + flags }
+	for _, row := range []struct {
+		name, share, parent string
+		chosen, fails       bool
+	}{
+		{"", "", "", true, false}, {"", "", parent(low, "00"), false, false}, {"", "", parent(high, "01"), true, false},
+		{"always_on", "", parent(low, "00"), true, false}, {"traceidratio", "0.001", parent(low, "00"), true, false}, {"traceidratio", "0.001", parent(high, "01"), false, false},
+		{"traceidratio", "0", parent(low, "01"), false, false}, {"traceidratio", "1", parent(high, "00"), true, false},
+		{"parentbased_traceidratio", "0", parent(low, "01"), true, false}, {"parentbased_traceidratio", "0", "", false, false}, {"parentbased_always_off", "", "", false, false},
+		{"sometimes", "", "", false, true}, {"traceidratio", "NaN", "", false, true}, {"traceidratio", "1.5", "", false, true},
+	} {
+		sampler, on, err := newSampler(row.name, row.share)
+		if (err != nil) != row.fails || on == row.fails {
+			t.Errorf("%s %s: %v, %v", row.name, row.share, on, err)
+		}
+		if row.fails {
+			continue
+		}
+		tracer := &Tracer{sampler: sampler}
+		span := tracer.Server("x", row.parent, "", time.Now())
+		if got := span.Example() != ""; got != row.chosen || strings.HasSuffix(span.Traceparent(), "-01") != got {
+			t.Errorf("%s %s, below %q: chosen is %v; it passes on %s", row.name, row.share, row.parent, got, span.Traceparent())
+		}
+		stranger := tracer.Stranger("x", row.parent, time.Now())
+		if id := stranger.TraceID(); id == low || id == high || row.parent != "" && len(stranger.live.links) != 1 {
+			t.Errorf("%s %s: a stranger decided on trace %s", row.name, row.share, id)
+		}
+		if consumer := tracer.Consumer("x", row.parent, time.Now()); strings.HasSuffix(row.parent, "-01") && consumer.Example() == "" {
+			t.Errorf("%s %s: the message's trace is sent, but not its handling", row.name, row.share)
+		}
+	}
+	if _, on, err := newSampler("always_off", ""); on || err != nil {
+		t.Errorf("%v, %v", on, err)
+	}
+}
+
+// What failed is kept with all that ended before, and says so onwards; but nobody can have everything kept by failing often.
+func TestKeep(t *testing.T) {
+	tracer := &Tracer{kept: ration{most: 2}, refused: ration{perSecond: 1, most: 1}, sender: &sender{queue: make(chan []*live, spansQueued)}}
+	root := tracer.Server("r", "", "", time.Now())
+	first := root.Client("a", time.Now())
+	if !strings.HasSuffix(first.Traceparent(), "-00") {
+		t.Errorf("nobody chose %s", first.Traceparent())
+	}
+	first.Keep(false)
+	first.End(time.Now())
+	second := root.Client("b", time.Now())
+	if !strings.HasSuffix(second.Traceparent(), "-01") {
+		t.Errorf("it will be sent, but says %s", second.Traceparent())
+	}
+	second.End(time.Now())
+	root.Keep(false) // again: of the same trace
+	root.End(time.Now())
+	if family := <-tracer.sender.queue; len(family) != 3 {
+		t.Errorf("%d of 3 spans", len(family))
+	}
+	now := time.Now()
+	for i, want := range []bool{true, false, false} {
+		if got := tracer.kept.take(now); got != want {
+			t.Errorf("the %d. beyond those that were chosen: %v", i+2, got)
+		}
+	}
+	if !tracer.refused.take(now) || tracer.refused.take(now) || !tracer.refused.take(now.Add(time.Second)) {
+		t.Error("what callers bring about has a measure of its own")
+	}
+	for range spansQueued {
+		lost := tracer.Client("l", now)
+		lost.live.family.wanted = true
+		if lost.Wanted() {
+			lost.Text("a", "b")
+		}
+		lost.End(now)
+	}
+	if dropped := tracer.sender.dropped.Load(); dropped == 0 || dropped > spansQueued/2 {
+		t.Errorf("%d dropped", dropped)
+	}
 }
 
 // A collector that does not answer costs no time.
@@ -218,7 +304,7 @@ func TestLater(t *testing.T) {
 			late.Number("n", 1)
 		})
 		if i < kept {
-			span.Keep()
+			span.Keep(false)
 		}
 		span.End(time.Now())
 	}
@@ -315,9 +401,13 @@ func TestExamples(t *testing.T) {
 	h := m.Histograms("aimux_h_seconds", "H.", []float64{1}).With()
 	h.ObserveIn(time.Second/2, "4bf92f3577b34da6a3ce929d0e0e4736")
 	h.ObserveIn(time.Second/2, "")
+	h.ObserveIn(time.Second/3, "00000000000000000000000000000002") // no worse, and too soon
+	h.ObserveIn(2*time.Second, "00000000000000000000000000000003")
 	text, contentType := m.Text("application/openmetrics-text")
-	if want := `aimux_h_seconds_bucket{le="1.0"} 2 # {trace_id="4bf92f3577b34da6a3ce929d0e0e4736"} 0.5`; !strings.Contains(string(text), want) || !strings.HasPrefix(contentType, "application/openmetrics-text") {
-		t.Errorf("%s: no %s", contentType, want)
+	for _, want := range []string{`aimux_h_seconds_bucket{le="1.0"} 3 # {trace_id="4bf92f3577b34da6a3ce929d0e0e4736"} 0.5`, `aimux_h_seconds_bucket{le="+Inf"} 4 # {trace_id="00000000000000000000000000000003"} 2.0`} {
+		if !strings.Contains(string(text), want) || !strings.HasPrefix(contentType, "application/openmetrics-text") {
+			t.Errorf("%s: no %s", contentType, want)
+		}
 	}
 }
 

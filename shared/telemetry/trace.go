@@ -2,13 +2,13 @@ package telemetry
 
 import (
 	"context"
-	"encoding/hex"
 	"fmt"
 	"log/slog"
 	"os"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	sdkresource "go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -17,8 +17,10 @@ import (
 
 // Tracer makes spans and sends them away in the background. A nil Tracer makes spans that cost nothing.
 type Tracer struct {
-	tracer trace.Tracer
-	sender *sender
+	sampler sampler
+	sender  *sender
+	// kept and refused bound how many traces are sent beyond those that were chosen.
+	kept, refused ration
 }
 
 // TracerConfig says whose spans they are. Metrics and Log may be nil.
@@ -35,8 +37,8 @@ func NewTracer(ctx context.Context, c TracerConfig) (*Tracer, error) {
 	if os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") == "" && os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") == "" {
 		return nil, nil //nolint:nilnil // a nil Tracer is a Tracer
 	}
-	sampler, err := newSampler(os.Getenv("OTEL_TRACES_SAMPLER"), os.Getenv("OTEL_TRACES_SAMPLER_ARG"))
-	if err != nil || sampler == nil {
+	sampler, on, err := newSampler(os.Getenv("OTEL_TRACES_SAMPLER"), os.Getenv("OTEL_TRACES_SAMPLER_ARG"))
+	if err != nil || !on {
 		return nil, err
 	}
 	exporter, err := otlptracehttp.New(ctx)
@@ -49,8 +51,10 @@ func NewTracer(ctx context.Context, c TracerConfig) (*Tracer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading OTEL_RESOURCE_ATTRIBUTES=%s: %w", os.Getenv("OTEL_RESOURCE_ATTRIBUTES"), err)
 	}
-	provider := sdktrace.NewTracerProvider(sdktrace.WithSampler(sampler), sdktrace.WithResource(resource))
-	return &Tracer{tracer: provider.Tracer("github.com/aimux/aimux"), sender: newSender(exporter, c.Metrics, c.Log)}, nil
+	return &Tracer{
+		sampler: sampler, sender: newSender(exporter, resource, c.Metrics, c.Log),
+		kept: ration{perSecond: keptPerSecond, most: keptAtOnce}, refused: ration{perSecond: refusedPerSecond, most: refusedAtOnce},
+	}, nil
 }
 
 // Close sends what is left, until ctx ends.
@@ -67,45 +71,71 @@ type Span struct {
 	from trace.SpanContext
 }
 
-// live is a span that is recorded.
+// live is a span that is recorded. Of most it is known only at their end that nobody wants them, so it costs little until somebody does.
 type live struct {
-	span   trace.Span
-	family *family
-	root   bool
-	// attributes are set all at once, at the end.
-	attributes []attribute.KeyValue
-	later      func(*Late)
+	family          *family
+	root            bool
+	name            string
+	kind            trace.SpanKind
+	context, parent trace.SpanContext
+	began, ended    time.Time
+	attributes      []attribute.KeyValue
+	links           []sdktrace.Link
+	status          sdktrace.Status
+	later           func(*Late)
 }
 
 // attributesFew are as many as most spans have.
 const attributesFew = 24
 
-// begin makes a span below what ctx holds. Without a family it begins one.
-func (t *Tracer) begin(ctx context.Context, f *family, name string, kind trace.SpanKind, at time.Time) Span {
-	_, span := t.tracer.Start(ctx, name, trace.WithSpanKind(kind), trace.WithTimestamp(at))
-	l := &live{span: span, family: f, attributes: make([]attribute.KeyValue, 0, attributesFew)}
+// begin makes a span below its parent, if that is one. Without a family it begins one.
+func (t *Tracer) begin(f *family, parent trace.SpanContext, name string, kind trace.SpanKind, at time.Time) Span {
+	own := trace.SpanContextConfig{TraceID: parent.TraceID(), SpanID: newSpanID(), TraceFlags: parent.TraceFlags(), TraceState: parent.TraceState()}
+	l := &live{family: f, name: name, kind: kind, parent: parent, began: at}
 	if f == nil {
-		l.root, l.family = true, &family{tracer: t, wanted: span.SpanContext().IsSampled()}
+		if !parent.IsValid() {
+			own.TraceID = newTraceID()
+		}
+		chosen := t.sampler.chooses(parent, own.TraceID)
+		own.TraceFlags = own.TraceFlags.WithSampled(chosen)
+		l.root, l.family = true, &family{tracer: t, wanted: chosen}
 	}
+	l.context = trace.NewSpanContext(own)
 	return Span{live: l}
 }
 
 // Server begins a request's span, as a child of the W3C traceparent and tracestate that came with it, if any.
 func (t *Tracer) Server(name, traceparent, tracestate string, at time.Time) Span {
-	parent, ok := parseTraceparent(traceparent)
-	if ok {
-		if state, err := trace.ParseTraceState(tracestate); err == nil {
-			parent = parent.WithTraceState(state)
-		}
-	}
+	parent := parseParent(traceparent, tracestate)
 	if t == nil {
 		return Span{from: parent}
 	}
-	ctx := context.Background()
-	if ok {
-		ctx = trace.ContextWithRemoteSpanContext(ctx, parent)
+	return t.begin(nil, parent, name, trace.SpanKindServer, at)
+}
+
+// Stranger begins the span of a request whose caller is not to decide what is traced: in a trace of its own, which links to the caller's.
+// Where nothing is traced here, nothing of the caller's is passed on.
+func (t *Tracer) Stranger(name, traceparent string, at time.Time) Span {
+	if t == nil {
+		return Span{}
 	}
-	return t.begin(ctx, nil, name, trace.SpanKindServer, at)
+	s := t.begin(nil, trace.SpanContext{}, name, trace.SpanKindServer, at)
+	if from := parseParent(traceparent, ""); from.IsValid() {
+		s.live.links = []sdktrace.Link{{SpanContext: from}}
+	}
+	return s
+}
+
+// Consumer begins the handling of a message as a child of the traceparent that came with it, from a party that is trusted: if that one's trace
+// is sent, so is this.
+func (t *Tracer) Consumer(name, traceparent string, at time.Time) Span {
+	if t == nil {
+		return Span{}
+	}
+	parent := parseParent(traceparent, "")
+	s := t.begin(nil, parent, name, trace.SpanKindConsumer, at)
+	s.live.family.wanted = s.live.family.wanted || parent.IsSampled()
+	return s
 }
 
 // Client begins a call to somebody else that no request has asked for.
@@ -113,7 +143,7 @@ func (t *Tracer) Client(name string, at time.Time) Span {
 	if t == nil {
 		return Span{}
 	}
-	return t.begin(context.Background(), nil, name, trace.SpanKindClient, at)
+	return t.begin(nil, trace.SpanContext{}, name, trace.SpanKindClient, at)
 }
 
 // Internal begins work that nobody has asked for.
@@ -121,7 +151,7 @@ func (t *Tracer) Internal(name string, at time.Time) Span {
 	if t == nil {
 		return Span{}
 	}
-	return t.begin(context.Background(), nil, name, trace.SpanKindInternal, at)
+	return t.begin(nil, trace.SpanContext{}, name, trace.SpanKindInternal, at)
 }
 
 // Client begins a call to somebody else, as a child of s.
@@ -136,16 +166,20 @@ func (s Span) child(name string, kind trace.SpanKind, at time.Time) Span {
 	if s.live == nil {
 		return Span{from: s.from}
 	}
-	return s.live.family.tracer.begin(trace.ContextWithSpan(context.Background(), s.live.span), s.live.family, name, kind, at)
+	return s.live.family.tracer.begin(s.live.family, s.live.context, name, kind, at)
 }
 
 func (s Span) add(a attribute.KeyValue) {
-	if s.live != nil {
-		s.live.attributes = append(s.live.attributes, a)
+	switch {
+	case s.live == nil:
+		return
+	case s.live.attributes == nil:
+		s.live.attributes = make([]attribute.KeyValue, 0, attributesFew)
 	}
+	s.live.attributes = append(s.live.attributes, a)
 }
 
-// Text sets an attribute. What has the shape of a key is cut out of it before it leaves the process.
+// Text sets an attribute, at most once. What has the shape of a key is cut out of it before it leaves the process.
 func (s Span) Text(key, value string) { s.add(attribute.String(key, value)) }
 
 // Number sets an attribute.
@@ -190,38 +224,37 @@ func (l *Late) Number(key string, value int64) {
 // Name gives the span its name once more is known than at its beginning.
 func (s Span) Name(name string) {
 	if s.live != nil {
-		s.live.span.SetName(name)
+		s.live.name = name
 	}
 }
 
+// linksMax bounds the links of a span.
+const linksMax = 128
+
 // Link points at the span of another trace, by both ids in hexadecimal; what is no id is not linked to.
 func (s Span) Link(traceID, spanID string) {
-	if s.live == nil {
+	if s.live == nil || len(s.live.links) >= linksMax {
 		return
 	}
 	t, err := trace.TraceIDFromHex(traceID)
 	id, wrong := trace.SpanIDFromHex(spanID)
 	if err == nil && wrong == nil {
-		s.live.span.AddLink(trace.Link{SpanContext: trace.NewSpanContext(trace.SpanContextConfig{TraceID: t, SpanID: id, Remote: true})})
+		s.live.links = append(s.live.links, sdktrace.Link{SpanContext: trace.NewSpanContext(trace.SpanContextConfig{TraceID: t, SpanID: id, Remote: true})})
 	}
 }
 
-// Keep has the whole trace sent, whether or not it was chosen at its beginning.
-func (s Span) Keep() {
+// Fail marks the span as failed. Whether that has the trace sent is for Keep to say.
+func (s Span) Fail(reason string) {
 	if s.live != nil {
-		s.live.family.keep()
+		s.live.status = sdktrace.Status{Code: codes.Error, Description: reason}
 	}
 }
 
 // End ends it. The last of a trace to end must be the first that began.
 func (s Span) End(at time.Time) {
-	if s.live == nil {
-		return
-	}
-	s.live.span.SetAttributes(s.live.attributes...)
-	s.live.span.End(trace.WithTimestamp(at))
-	if read, ok := s.live.span.(sdktrace.ReadOnlySpan); ok {
-		s.live.family.ended(ended{read, s.live.later}, s.live.root)
+	if s.live != nil {
+		s.live.ended = at
+		s.live.family.ended(s.live)
 	}
 }
 
@@ -232,7 +265,7 @@ func (s Span) context() trace.SpanContext {
 	if s.live == nil {
 		return s.from
 	}
-	return s.live.span.SpanContext()
+	return s.live.context
 }
 
 // TraceID is in hexadecimal; empty when there is no trace.
@@ -248,41 +281,25 @@ func (s Span) SpanID() string {
 	if s.live == nil {
 		return ""
 	}
-	return s.live.span.SpanContext().SpanID().String()
+	return s.live.context.SpanID().String()
 }
 
-// Traceparent is the header for whom s calls; empty when there is no trace.
+// Traceparent is the header for whom s calls, which says whether this trace will be sent as far as is known now; empty when there is no trace.
 func (s Span) Traceparent() string {
 	c := s.context()
 	if !c.IsValid() {
 		return ""
 	}
-	return "00-" + c.TraceID().String() + "-" + c.SpanID().String() + "-" + c.TraceFlags().String()
+	if s.live != nil {
+		c = s.live.sentContext()
+	}
+	return formatParent(c)
 }
 
 // Tracestate is the header that goes with Traceparent; empty when there is nothing in it.
 func (s Span) Tracestate() string { return s.context().TraceState().String() }
 
-// parseTraceparent reads version 00 of the W3C header.
-func parseTraceparent(text string) (parent trace.SpanContext, ok bool) {
-	if len(text) != 55 || text[:3] != "00-" || text[35] != '-' || text[52] != '-' {
-		return parent, false
-	}
-	var traceID trace.TraceID
-	var spanID trace.SpanID
-	var flags [1]byte
-	if _, err := hex.Decode(traceID[:], []byte(text[3:35])); err != nil {
-		return parent, false
-	}
-	if _, err := hex.Decode(spanID[:], []byte(text[36:52])); err != nil {
-		return parent, false
-	}
-	if _, err := hex.Decode(flags[:], []byte(text[53:])); err != nil {
-		return parent, false
-	}
-	read := trace.NewSpanContext(trace.SpanContextConfig{TraceID: traceID, SpanID: spanID, TraceFlags: trace.TraceFlags(flags[0]), Remote: true})
-	if !read.IsValid() {
-		return parent, false
-	}
-	return read, true
+// sentContext is the context, chosen if the trace is to be sent.
+func (l *live) sentContext() trace.SpanContext {
+	return l.context.WithTraceFlags(l.context.TraceFlags().WithSampled(l.context.IsSampled() || l.family.sendable()))
 }

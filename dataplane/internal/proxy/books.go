@@ -38,7 +38,9 @@ func (t *try) end(f *fault.Fault) {
 	if f.Kind.Hard() || f.Kind == fault.Unauthorized || o.Probe {
 		x.h.deps.Urgent()
 	}
-	t.endSpan(now, &progress)
+	if !f.OK() {
+		t.span.Keep(byCaller(f.Kind, 1))
+	}
 	t.place.metrics.attempt(o, t.span.Example())
 	t.place.metrics.genAI.gap.Take(&t.gaps.tally, t.span.Example())
 	t.body.release()

@@ -33,6 +33,8 @@ type exchange struct {
 	desk     *Desk
 	caller   auth.Caller
 	permit   Permit
+	grounds  string     // of the permit, for the span
+	asked    *route.Ask // what the chain was chosen for, until the span has told it
 	body     []byte
 	found    analyze.Result
 	view     vitals.View
@@ -91,7 +93,11 @@ func (h *Handler) open(in ingress.Exchange, at street) *exchange {
 	x.deadline = x.began.Add(requestTimeoutDefault)
 	x.headDeadline = x.deadline
 	x.ctx, x.cancel = context.WithCancelCause(in.Context())
-	x.span = h.deps.Tracer.Server("aimux "+at.path, in.Header("Traceparent"), in.Header("Tracestate"), x.began)
+	if h.config.TraceOwn {
+		x.span = h.deps.Tracer.Stranger("aimux "+at.path, in.Header("Traceparent"), x.began)
+	} else {
+		x.span = h.deps.Tracer.Server("aimux "+at.path, in.Header("Traceparent"), in.Header("Tracestate"), x.began)
+	}
 	return x
 }
 

@@ -35,7 +35,7 @@ func (x *exchange) finish() {
 	if x.answerer != nil && x.fault == fault.None && x.found.Ask.Session != 0 {
 		x.desk.bound.Settled(x.found.Ask.Session, int(x.answerer.candidate.Target))
 	}
-	x.endSpan(rec, now)
+	x.endSpans(rec, now)
 	x.h.metrics.request(x, rec)
 	if x.h.config.LogRequests || x.h.deps.Log.Enabled(x.ctx, slog.LevelDebug) {
 		x.log(rec)

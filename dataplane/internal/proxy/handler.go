@@ -33,6 +33,8 @@ type Config struct {
 	AggregateFrom int
 	// LogRequests logs one line per request.
 	LogRequests bool
+	// TraceOwn begins a trace of its own for each request, which only links to the caller's: no caller then decides what is traced.
+	TraceOwn bool
 	// Content is told in requests' spans.
 	Content Content
 }
@@ -229,10 +231,12 @@ func (x *exchange) admit() *fault.Fault {
 		f = x.await("caller/"+x.caller.Name, f, take)
 	}
 	if f != nil {
-		x.span.Text("aimux.lease", "refused")
+		x.grounds = "refused"
 		return f
 	}
-	spanLease(x.span, x.permit)
+	if x.span.On() {
+		x.grounds = x.permit.Grounds()
+	}
 	return nil
 }
 

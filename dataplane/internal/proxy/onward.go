@@ -63,6 +63,9 @@ func (x *exchange) goOnward(t *try, broken *fault.Fault) *try {
 // chooseOnward chooses anew among those who go on from given words: of providers that speak OpenAI's format only those of whom that is known, as
 // most begin anew. The one that broke comes last.
 func (x *exchange) chooseOnward(t *try, said int) {
+	if x.span.Wanted() {
+		x.spanChoice() // of what is replaced now
+	}
 	ask := x.found.Ask
 	ask.Needs |= route.Prefill
 	ask.PromptTokens += said / bytesPerToken

@@ -24,7 +24,7 @@ func (x *exchange) choose() *fault.Fault {
 	if verdict.Dropped {
 		x.drop(p.ask)
 	}
-	x.spanChoice(p.ask)
+	x.asked = p.ask
 	x.hear()
 	x.h.budgets.request(x.table, x.view.NowMs)
 	if len(x.chain) > 0 {

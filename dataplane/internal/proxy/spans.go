@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"cmp"
+	"slices"
 	"strconv"
 	"time"
 
@@ -21,20 +22,22 @@ const (
 	nameMax     = 128
 )
 
-// spanChoice notes who may serve the request, in order, and why nobody else may.
-func (x *exchange) spanChoice(ask *route.Ask) {
-	if !x.span.On() {
-		return
+// spanChoice notes who may serve the request, in order, and why nobody else may; once.
+func (x *exchange) spanChoice() {
+	if x.asked == nil {
+		return // nobody was chosen, or it has been told
 	}
-	e := x.table.Explain(ask, &x.view, x.h.config.Node, x.view.NowMs, x.random)
+	e := x.table.Explain(x.asked, &x.view, x.h.config.Node, x.view.NowMs, x.random)
+	x.asked = nil
 	chain := make([]string, 0, len(x.chain))
 	for _, c := range x.chain[:min(len(x.chain), spanListMax)] {
 		chain = append(chain, x.table.Target(int(c.Target)).Key)
 	}
 	var dropped []string
 	for _, c := range e.GetCandidates() {
-		if !c.GetEligible() && len(dropped) < spanListMax {
-			dropped = append(dropped, c.GetProvider()+"/"+c.GetModel()+": "+c.GetReason())
+		target := c.GetProvider() + "/" + c.GetModel()
+		if !c.GetEligible() && len(dropped) < spanListMax && !slices.Contains(chain, target) {
+			dropped = append(dropped, target+": "+c.GetReason())
 		}
 	}
 	x.span.Texts("aimux.candidates", chain)
@@ -44,11 +47,37 @@ func (x *exchange) spanChoice(ask *route.Ask) {
 	x.span.Text("aimux.strategy", e.GetStrategy())
 }
 
-func (x *exchange) endSpan(rec *outcome.Record, now time.Time) {
-	s := x.span
-	if !s.On() {
+// endSpans ends the spans of the request and of its attempts. Most are wanted by nobody, and it is known only now which.
+func (x *exchange) endSpans(rec *outcome.Record, now time.Time) {
+	if !x.span.On() {
 		return
 	}
+	if rec.Fault != fault.None || len(rec.Attempts) > 1 {
+		x.span.Keep(len(rec.Attempts) < 2 && byCaller(rec.Fault, len(rec.Attempts)))
+	}
+	wanted := x.span.Wanted()
+	for i, t := range x.tries {
+		if wanted {
+			t.fillSpan(i + 1)
+		}
+		t.span.End(t.outcome.Ended)
+	}
+	if wanted {
+		x.fillSpan(rec)
+	}
+	x.tell()
+	x.span.End(now)
+}
+
+// byCaller reports a failure that whoever calls can bring about as often as he likes.
+func byCaller(kind fault.Kind, attempts int) bool {
+	return kind.Rule().Charge == fault.Nobody && kind != fault.Internal || attempts == 0 && kind == fault.RateLimited
+}
+
+// fillSpan has the request's span say everything.
+func (x *exchange) fillSpan(rec *outcome.Record) {
+	s := x.span
+	x.spanChoice()
 	s.Text("http.request.method", x.in.Method())
 	s.Text("http.route", x.at.path)
 	s.Number("http.response.status_code", int64(rec.Status))
@@ -83,9 +112,16 @@ func (x *exchange) endSpan(rec *outcome.Record, now time.Time) {
 	}
 	s.Texts("aimux.skipped", skipped)
 	s.Texts("aimux.warnings", rec.Warnings)
-	x.spanEnd(rec)
-	x.tell()
-	s.End(now)
+	if x.grounds != "" {
+		s.Text("aimux.lease", x.grounds)
+	}
+	if rec.Fault == fault.None {
+		return
+	}
+	s.Text("error.type", rec.Fault.String())
+	if rec.Status < 400 || rec.Status >= 500 { // what the client got wrong is no error of the server's
+		s.Fail(rec.Fault.String())
+	}
 }
 
 // spanAsk notes what was asked for.
@@ -127,7 +163,7 @@ func (x *exchange) spanSettings() {
 				x.span.Number("gen_ai.request.seed", int64(n))
 			}
 		case "n":
-			if n, ok := v.Int(); ok {
+			if n, ok := v.Int(); ok && n != 1 {
 				x.span.Number("gen_ai.request.choice.count", int64(n))
 			}
 		case "stop", "stop_sequences":
@@ -149,36 +185,12 @@ func stops(v dialect.Value) (all []string) {
 	return all
 }
 
-// spanLease notes by what there was room within the limits.
-func spanLease(s telemetry.Span, p Permit) {
-	if s.On() {
-		s.Text("aimux.lease", p.Grounds())
-	}
-}
-
-// spanEnd notes how it ended. A request that failed, or was tried more than once, is kept whatever the sampler said. What the client got
-// wrong is no error of the server's, so the span's status stays unset.
-func (x *exchange) spanEnd(rec *outcome.Record) {
-	if rec.Fault != fault.None || len(rec.Attempts) > 1 {
-		x.span.Keep()
-	}
-	if rec.Fault == fault.None {
-		return
-	}
-	x.span.Text("error.type", rec.Fault.String())
-	if rec.Status < 400 || rec.Status >= 500 {
-		x.span.Fail(rec.Fault.String())
-	}
-}
-
-// endSpan tells how an attempt went.
-func (t *try) endSpan(now time.Time, said *dialect.Progress) {
-	s := t.span
-	if !s.On() {
-		return
-	}
+// fillSpan has an attempt's span say everything. The attempt has ended, the nth of its request.
+func (t *try) fillSpan(n int) {
+	s, o, said := t.span, &t.outcome, t.reply.Progress()
 	spanTarget(s, t.place)
-	o := &t.outcome
+	s.Number("aimux.attempt", int64(n))
+	s.Text("aimux.lease", t.grounds)
 	s.Text("gen_ai.operation.name", operation)
 	s.Flag("gen_ai.request.stream", t.streams)
 	if n := t.x.found.Ask.MaxTokens; n > 0 {
@@ -187,6 +199,9 @@ func (t *try) endSpan(now time.Time, said *dialect.Progress) {
 	if t.opened {
 		s.Text("gen_ai.response.model", clip(cmp.Or(said.Model, t.place.target.Model), nameMax))
 		spanUsage(s, &o.Usage)
+		if said.Usage.Thinking > 0 {
+			s.Number("gen_ai.usage.reasoning.output_tokens", int64(said.Usage.Thinking))
+		}
 	}
 	if said.ID != "" {
 		s.Text("gen_ai.response.id", clip(said.ID, nameMax))
@@ -210,12 +225,14 @@ func (t *try) endSpan(now time.Time, said *dialect.Progress) {
 	if t.response != nil {
 		s.Number("http.response.status_code", int64(t.response.Status))
 	}
-	s.End(now)
 }
 
 // endProbe tells how a free probe went.
 func endProbe(s telemetry.Span, p *place, o *outcome.Attempt) {
-	if s.On() {
+	if !o.Fault.OK() {
+		s.Keep(false)
+	}
+	if s.Wanted() {
 		spanTarget(s, p)
 		s.Flag("aimux.probe", true)
 		spanFault(s, &o.Fault)

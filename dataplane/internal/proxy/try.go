@@ -26,6 +26,7 @@ type try struct {
 	key       *vitals.Key
 	triedKeys []*vitals.Key
 	permit    Permit
+	grounds   string // of the permit, for the span
 	vital     vitals.Attempt
 	span      telemetry.Span
 	hedge     bool   // begun beside another one that was late
@@ -119,11 +120,12 @@ func (x *exchange) start(t *try) {
 	x.h.deps.Ledger.Begin(t.outcome.Target)
 	t.span = x.span.Client(operation+" "+t.place.target.Model, t.began)
 	t.outcome.SpanID = t.span.SpanID()
+	if t.span.On() {
+		t.grounds = t.permit.Grounds()
+	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.tries = append(x.tries, t)
-	t.span.Number("aimux.attempt", int64(len(x.tries)))
-	spanLease(t.span, t.permit)
 	x.racing = append(x.racing, t)
 	x.watch(t)
 	if t.hedge && (x.winner != nil || x.over) {

@@ -38,6 +38,7 @@ type upCommand struct {
 	AdminOpen      bool   `help:"Let the admin API listen beyond loopback without TLS." env:"AIMUX_ADMIN_OPEN"`
 	AdminAnonymous string `help:"What callers of the admin API without a token may do, on loopback: viewer, operator or admin; default: nothing." env:"AIMUX_ADMIN_ANONYMOUS" placeholder:"ROLE"`
 	LogRequests    bool   `help:"One line in the log per request; without it at log level debug only." env:"AIMUX_LOG_REQUESTS"`
+	TraceOwn       bool   `help:"Begin requests' traces anew, linked to their callers'; without it they go on with them, and callers decide what is sampled." env:"AIMUX_TRACE_OWN"`
 	TraceContent   int    `help:"How many bytes of prompts and of answers a request's span tells in each of its attributes; 0: none." env:"AIMUX_TRACE_CONTENT" placeholder:"BYTES"`
 
 	TraceContentOf []string `help:"Tell only those of these: class:NAME, team:NAME, caller:NAME; default: everybody's." env:"AIMUX_TRACE_CONTENT_OF" placeholder:"WHO"`
@@ -70,7 +71,7 @@ func (c *upCommand) Run(ctx context.Context, street Street) error {
 	cfg := allinone.Config{
 		Listen: c.Listen, Admin: c.Admin, Data: c.Data, File: c.Config, Region: c.Region, ClusterKey: c.ClusterKey, AdminOpen: c.AdminOpen,
 		Version: command.Version(), Debug: c.Debug, AdminAnonymous: c.AdminAnonymous, Tokens: tokens,
-		LogRequests: c.LogRequests, TraceContent: c.TraceContent, TraceContentOf: c.TraceContentOf,
+		LogRequests: c.LogRequests, TraceOwn: c.TraceOwn, TraceContent: c.TraceContent, TraceContentOf: c.TraceContentOf,
 	}
 	log := telemetry.NewLog(street.Stderr, level)
 	data, admin, err := c.certs(log)
