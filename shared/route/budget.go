@@ -5,24 +5,32 @@ import "time"
 // BudgetWindow is the time over which a budget holds.
 const BudgetWindow = 10 * time.Second
 
+// A budget keeps an outage from multiplying the load of those who are well: what all of them are sent is never more than the requests and the share.
+//
 // A share of few requests is less than one: a tenth of three would leave a lone request to the first provider that fails it. So whatever
 // the share, a cluster is always granted so many extra attempts in a window, far too few to hurt anybody, and its nodes divide them. A node's part is never
-// less than one request needs to be answered: two retries, or one hedge.
+// less than it needs while a provider dies suddenly: a node that has had no requests lately suffers as many failures, one request each, as open its own
+// circuit where nobody said otherwise (RetriesNeeded). A lone request that is late needs one hedge.
 //
 // A node grants an attempt only while those of the last 10 seconds are within the share of the requests of the same 10 seconds, or within its part. So from
 // 100 requests on in 10 seconds a node's retries are within 10 %, and from 40 on its hedges within 5 %. All nodes together begin, in any 10 seconds, at
-// most the share of the requests that they have had since 10 seconds before, and max(RetriesLeast, 2 × nodes) retries or max(HedgesLeast, nodes) hedges.
+// most the share of the requests that they have had since 10 seconds before, and max(RetriesLeast, RetriesNeeded × nodes) retries or
+// max(HedgesLeast, nodes) hedges.
+//
+// An attempt that never reached its provider, because there was nobody to connect to, loaded nobody. The next one is the first that the request is to
+// anyone, and no extra: it is not charged (Retry). So the death of a provider's host costs no request, however many were on their way to it; what the
+// others get is what they will get when its circuit is open.
 const (
 	RetriesLeast = 10
 	HedgesLeast  = 2
 
-	retriesNeeded = 2
+	RetriesNeeded = 5
 	hedgesNeeded  = 1
 )
 
 // RetryBudget is one node's of so many; share from 0 to 1.
 func RetryBudget(share float64, nodes int) Budget {
-	return NewBudget(share, max(RetriesLeast/max(nodes, 1), retriesNeeded))
+	return NewBudget(share, max(RetriesLeast/max(nodes, 1), RetriesNeeded))
 }
 
 // HedgeBudget is one node's of so many; share from 0 to 1.
@@ -84,6 +92,15 @@ func (b *Budget) Spend(nowMs int64) (granted bool) {
 	s.extra++
 	b.extra++
 	return true
+}
+
+// Retry asks for one more attempt after one that failed; reached says whether that may have reached its provider. If not, it is granted wherever
+// retries are allowed at all.
+func (b *Budget) Retry(nowMs int64, reached bool) (granted bool) {
+	if !reached {
+		return b.share > 0
+	}
+	return b.Spend(nowMs)
 }
 
 // slot moves the window to now and returns its newest slot.

@@ -267,7 +267,7 @@ func TestBudgetsOfACluster(t *testing.T) {
 				}
 			}
 			of := float64(within(requests, at) + within(requests, at-BudgetWindow.Milliseconds()))
-			if got := within(retried, at); float64(got) > 0.1*of+float64(max(RetriesLeast, 2*nodes)) {
+			if got := within(retried, at); float64(got) > 0.1*of+float64(max(RetriesLeast, RetriesNeeded*nodes)) {
 				t.Fatalf("%d retries in 10 s, for %v requests in 20 s at %d nodes", got, of, nodes)
 			}
 			if got := within(hedged, at); float64(got) > 0.05*of+float64(max(HedgesLeast, nodes)) {
@@ -276,9 +276,44 @@ func TestBudgetsOfACluster(t *testing.T) {
 		}
 		quiet := RetryBudget(0.1, nodes)
 		quiet.Request(at)
-		for range 2 {
+		for range RetriesNeeded {
 			if !quiet.Spend(at) {
-				t.Fatalf("a lone request at one of %d nodes is not tried again twice", nodes)
+				t.Fatalf("a node of %d that has had one request cannot retry until its circuit opens", nodes)
+			}
+		}
+	})
+}
+
+// TestRetriesMultiplyNothing has requests meet providers that are gone, that fail and that answer, in any order: what reaches providers is never more
+// than the requests and what the budget grants; and no request is lost to providers that are gone, as long as one is there.
+func TestRetriesMultiplyNothing(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		share := rapid.SampledFrom([]float64{0, 0.05, 0.1}).Draw(t, "share")
+		b := RetryBudget(share, rapid.IntRange(1, 12).Draw(t, "nodes"))
+		least := int(b.least)
+		var requests, reached []int64
+		at := int64(1 << 40)
+		for range rapid.IntRange(1, 300).Draw(t, "requests") {
+			at += rapid.SampledFrom([]int64{0, 1, 40, 3000, 10_050}).Draw(t, "pause")
+			b.Request(at)
+			requests = append(requests, at)
+			failed := false
+			for try, granted := 0, true; try < 4 && granted; try++ {
+				kind := rapid.SampledFrom([]string{"gone", "fails", "answers"}).Draw(t, "provider")
+				if kind != "gone" {
+					reached = append(reached, at)
+				}
+				if kind == "answers" {
+					break
+				}
+				failed = failed || kind == "fails"
+				if granted = b.Retry(at, kind != "gone"); !granted && !failed && share > 0 {
+					t.Fatal("a request that reached nobody is given up")
+				}
+			}
+			of := within(requests, at)
+			if got := within(reached, at) - of; share == 0 && got > 0 || float64(got) > max(share*float64(of), float64(least)) {
+				t.Fatalf("%d requests reached providers %d times in 10 s; share %v, least %d", of, of+got, share, least)
 			}
 		}
 	})

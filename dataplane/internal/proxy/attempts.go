@@ -66,7 +66,7 @@ func (x *exchange) mayGoOn(t *try, f *fault.Fault) (next again, ok bool) {
 	case !rule.Retry || x.next >= len(x.chain):
 		return next, false
 	}
-	if !x.h.budgets.retry(x.h.deps.Vitals.NowMs()) {
+	if !x.h.budgets.retry(x.h.deps.Vitals.NowMs(), f) {
 		x.h.metrics.budget.Add(1)
 		return next, false
 	}

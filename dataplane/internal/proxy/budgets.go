@@ -3,6 +3,7 @@ package proxy
 import (
 	"sync"
 
+	"github.com/aimux/aimux/shared/fault"
 	"github.com/aimux/aimux/shared/route"
 )
 
@@ -34,11 +35,11 @@ func (b *budgets) request(table *route.Table, nowMs int64) {
 	b.hedges.Request(nowMs)
 }
 
-// retry takes the right to one retry, if there is one left.
-func (b *budgets) retry(nowMs int64) bool {
+// retry takes the right to one retry of what failed, if there is one left.
+func (b *budgets) retry(nowMs int64, failed *fault.Fault) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.retries.Spend(nowMs)
+	return b.retries.Retry(nowMs, failed.Kind != fault.Connect || failed.Sent)
 }
 
 // hedge takes the right to one hedge, if there is one left.

@@ -3,6 +3,8 @@ package proxy
 import (
 	"context"
 	"fmt"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -177,6 +179,62 @@ func TestRateLimitedProviders(t *testing.T) {
 			}
 			if row.after == "1" {
 				r.until("a provider is tried again", func() bool { return r.ask("openai", false).header.Get("X-Aimux-Attempts") != "0" })
+			}
+		})
+	}
+}
+
+// slots are limits that tell when a slot is given back, and wait until that has been looked at.
+type slots struct {
+	unlimited
+	settle func()
+}
+
+func (l slots) Enter(*route.Target, string, *route.Ask) (Permit, *fault.Fault) { return l, nil }
+func (l slots) Settle(outcome.Usage, uint64)                                   { l.settle() }
+
+// Who gets a slot finds the provider told that the one before is over: where a client hangs up, the connection is closed before the slot is given back.
+func TestSlotsReturnAfterTheConnection(t *testing.T) {
+	for name, said := range map[string]string{
+		"before the head": "", "after the head": "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hi\"}}]}\n\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			asked, ended := make(chan struct{}), make(chan struct{})
+			r := newRig(t, []backend{{id: "a", protocol: "openai", handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				_, _ = io.ReadAll(r.Body)
+				if said != "" {
+					w.Header().Set("Content-Type", "text/event-stream")
+					_, _ = io.WriteString(w, said)
+					_ = http.NewResponseController(w).Flush()
+				}
+				close(asked)
+				<-r.Context().Done()
+				close(ended)
+			})}})
+			late := make(chan bool, 1)
+			r.handler.deps.Limits = slots{settle: func() {
+				select {
+				case <-ended:
+					late <- false
+				case <-time.After(5 * time.Second):
+					late <- true
+				}
+			}}
+			ctx, leave := context.WithCancel(t.Context())
+			request, err := http.NewRequestWithContext(ctx, http.MethodPost, r.url+"/v1/chat/completions", strings.NewReader(fmt.Sprintf(openAIAsk, `,"stream":true`)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			go func() {
+				<-asked
+				leave()
+			}()
+			if response, err := http.DefaultClient.Do(request); err == nil {
+				_, _ = io.ReadAll(response.Body)
+				response.Body.Close()
+			}
+			if <-late {
+				t.Error("the slot was given back while the provider could not know that the request is over")
 			}
 		})
 	}

@@ -38,7 +38,7 @@ func (x *exchange) goOnward(t *try, broken *fault.Fault) *try {
 	}
 	x.chooseOnward(t, said)
 	for x.onward < onwardMax && x.ctx.Err() == nil && len(x.tries) < attemptsMax && time.Until(x.deadline) > onwardTimeMin {
-		if !x.h.budgets.retry(x.h.deps.Vitals.NowMs()) {
+		if !x.h.budgets.retry(x.h.deps.Vitals.NowMs(), broken) {
 			x.h.metrics.budget.Add(1)
 			break
 		}
@@ -52,6 +52,7 @@ func (x *exchange) goOnward(t *try, broken *fault.Fault) *try {
 			return next
 		}
 		next.end(f)
+		broken = f
 		if !f.Kind.Rule().Retry {
 			break
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -201,6 +202,29 @@ func TestStrangers(t *testing.T) {
 	}
 	if a := r.get("/health"); a.status != 200 {
 		t.Errorf("/health: %d", a.status)
+	}
+}
+
+// A provider that is gone costs no request, however many were on their way to it: what reached nobody needs no room in the budget.
+func TestNobodyToConnectTo(t *testing.T) {
+	r := newRig(t, []backend{{id: "a", protocol: "openai"}, {id: "b", protocol: "openai"}}, func(c *tablev1.Config, _ *Config) {
+		gone, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		gone.Close()
+		c.Policy.RetryShare, c.Providers[0].BaseUrl = 0.0001, "http://"+gone.Addr().String()+"/v1"
+	})
+	r.handler.budgets.request(r.snapshot.Load().Table, r.vitals.NowMs())
+	for r.handler.budgets.retry(r.vitals.NowMs(), &fault.Fault{Kind: fault.ServerError, Sent: true}) {
+	}
+	if a := r.ask("openai", false); a.status != 200 || a.header.Get("X-Aimux-Attempts") != "2" {
+		t.Errorf("%d after %s attempts: %s", a.status, a.header.Get("X-Aimux-Attempts"), a.body)
+	}
+	r.snapshot.Load().Table.Policy().RetryShare = 0 // as an operator says that nothing is to be tried again
+	r.handler.budgets.request(r.snapshot.Load().Table, r.vitals.NowMs())
+	if a := r.ask("openai", false); a.status != 502 || a.header.Get("X-Aimux-Attempts") != "1" {
+		t.Errorf("without retries: %d after %s attempts", a.status, a.header.Get("X-Aimux-Attempts"))
 	}
 }
 
