@@ -342,7 +342,7 @@ func (r *replica) debug(ctx context.Context, all *sync.WaitGroup) error {
 
 // handler is the admin API over this replica; local is the hash of the process's own token.
 func (r *replica) handler(local []byte) http.Handler {
-	refused := r.metrics.Counters("aimux_admin_refused_total", "Callers of the admin API who were turned away: unknown, not allowed, or too slow to take their answer.", "reason")
+	refused := r.metrics.Counters("aimux_admin_refused_total", "Callers of the admin API who were turned away: unknown, not allowed (forbidden), with too many wrong tokens from their address (guessing), or too slow to take their answer.", "reason")
 	return admin.New(admin.Config{ID: r.cfg.ID, Version: r.cfg.Version, Hosts: r.cfg.AdminHosts}, admin.Deps{
 		Board: r.board, Write: r.keeper.write, Explain: r.deps.Bus.Explain, Requests: r.loop.tail.list, Webhooks: r.herald, Usage: r.ledger.sums, Describe: r.loop.describe, Metrics: r.metrics.Text, Log: r.deps.Log,
 		Archive: r.archive.read, Refused: func(reason string) { refused.With(reason).Add(1) },

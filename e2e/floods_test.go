@@ -121,7 +121,8 @@ func guess(t *testing.T, x *target) string {
 	for range 500 {
 		for what, token := range map[string]string{"known": "aimuxadm_local_" + tail, "unknown": "aimuxadm_nobody_" + tail} {
 			began := time.Now()
-			if got := knockAt("POST", "/aimux.admin.v1.ProviderService/ListProviders", "{}", "Content-Type", "application/json", "Authorization", "Bearer "+token)(t, x); got != "401" {
+			got := knockAt("POST", "/aimux.admin.v1.ProviderService/ListProviders", "{}", "Content-Type", "application/json", "Authorization", "Bearer "+token)(t, x)
+			if got != "401" && got != "429" {
 				return got
 			}
 			times[what] = append(times[what], time.Since(began))
@@ -129,6 +130,9 @@ func guess(t *testing.T, x *target) string {
 	}
 	for _, all := range times {
 		slices.Sort(all)
+	}
+	if got := knockAt("GET", "/healthz", "", "Authorization", "Bearer TOKEN")(t, x); got != "200" {
+		return "the right token: " + got
 	}
 	return fmt.Sprintf("401, %d and %d µs", times["unknown"][250].Microseconds(), times["known"][250].Microseconds())
 }

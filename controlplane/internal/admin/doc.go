@@ -11,8 +11,9 @@
 // resource_exhausted names the limit.
 //
 // Who calls is found at the Door: a token of the catalog, kept as a keyed hash; a JWT of an issuer that the catalog trusts; the process's own
-// token, for whoever runs it; or nobody. Every procedure has a row in roles.go that says which role it takes, and is closed without one. A
-// call that lasts is asked again as it goes on. Every write is made in its caller's name, for the audit log.
+// token, for whoever runs it; or nobody. He is found once, before anything but the head of his call is read. Every procedure and page has a row in
+// roles.go that says which role it takes, and is closed without one. A call that lasts is asked again as it goes on, and a write when it is made.
+// Every write is made in its caller's name, for the audit log. Wrong tokens are counted by address.
 //
 // Browsers are kept from being used as a way in: requests from other origins, and to host names that this replica was not told of, are
 // refused; and no cookie and no address carries a token.

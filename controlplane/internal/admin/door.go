@@ -133,78 +133,29 @@ func (s *service) caller(ctx context.Context, header http.Header) (Caller, error
 	return caller, err
 }
 
-// admit says who calls a procedure, if that caller may.
-func (s *service) admit(ctx context.Context, procedure string, header http.Header) (Caller, error) {
-	role, known := needs(procedure)
+// admit says who asks for what is at a path, if that caller may.
+func (s *service) admit(ctx context.Context, path string, header http.Header) (Caller, error) {
+	role, known := needs(path)
 	if known && role == everybody {
 		return Caller{}, nil
 	}
 	caller, err := s.caller(ctx, header)
-	if err == nil && (!known || caller.Role < role) {
+	switch {
+	case err != nil:
+	case !known:
+		err = refuse(connect.CodeNotFound, "there is nothing at %.200q", path)
+	case caller.Role < role:
 		s.deps.Refused("forbidden")
-		err = refuse(connect.CodePermissionDenied, "%s is %s; %s takes %s", caller.Actor, caller.Role, procedure, role)
+		err = refuse(connect.CodePermissionDenied, "%s is %s; %s takes %s", caller.Actor, caller.Role, path, role)
 	}
 	return caller, err
 }
 
-// again is admit in the middle of a call, for one that lasts: the token may have been revoked since.
+// again is admit in the middle of a call, for one that lasts or writes: the token may have been revoked since.
 func (s *service) again(ctx context.Context) (Caller, error) {
 	call, ok := connect.CallInfoForHandlerContext(ctx)
 	if !ok {
 		return Caller{}, refuseCaller(noToken)
 	}
 	return s.admit(ctx, call.Spec().Procedure, call.RequestHeader())
-}
-
-// guard is the interceptor that lets nobody through without the role that the procedure takes.
-type guard struct{ *service }
-
-// WrapUnary implements connect.Interceptor.
-func (g guard) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
-	return func(ctx context.Context, r connect.AnyRequest) (connect.AnyResponse, error) {
-		if _, err := g.admit(ctx, r.Spec().Procedure, r.Header()); err != nil {
-			return nil, coded(err)
-		}
-		return next(ctx, r)
-	}
-}
-
-// WrapStreamingHandler implements connect.Interceptor.
-func (g guard) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
-	return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
-		if _, err := g.admit(ctx, conn.Spec().Procedure, conn.RequestHeader()); err != nil {
-			return coded(err)
-		}
-		return next(ctx, conn)
-	}
-}
-
-// WrapStreamingClient implements connect.Interceptor; there are no clients here.
-func (g guard) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
-	return next
-}
-
-// page is a handler for viewers.
-func (s *service) page(handle http.HandlerFunc) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		caller, err := s.caller(r.Context(), r.Header)
-		switch {
-		case err != nil:
-			w.Header().Set("WWW-Authenticate", `Bearer realm="aimux"`)
-			http.Error(w, err.Error(), statusOf(err))
-		case caller.Role < Viewer:
-			s.deps.Refused("forbidden")
-			http.Error(w, caller.Actor+" is "+caller.Role.String()+"; this page takes "+Viewer.String(), http.StatusForbidden)
-		default:
-			handle(w, r)
-		}
-	}
-}
-
-// statusOf is how a page says that it does not know its caller: or not yet.
-func statusOf(err error) int {
-	if refused, ok := errors.AsType[*Refused](err); ok && refused.Code == connect.CodeUnavailable {
-		return http.StatusServiceUnavailable
-	}
-	return http.StatusUnauthorized
 }

@@ -6,4 +6,4 @@ import (
 )
 
 // Rows are the procedures that have a row.
-func Rows() []string { return slices.Sorted(maps.Keys(procedures())) }
+func Rows() []string { return slices.Sorted(maps.Keys(rows)) }

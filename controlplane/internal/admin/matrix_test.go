@@ -71,6 +71,7 @@ func methods(t *testing.T) []protoreflect.MethodDescriptor {
 // office is an admin API with tokens in its catalog.
 type office struct {
 	url    string
+	deps   admin.Deps
 	board  *shelf
 	keys   map[string]string // the Authorization header by who holds it
 	hasher identity.Hasher
@@ -80,8 +81,8 @@ func mint(id string, seed byte) secret.Secret {
 	return identity.Mint(identity.Admin, id, [identity.RandomSize]byte{seed})
 }
 
-func openOffice(t *testing.T, change func(*admin.Deps)) *office {
-	t.Helper()
+// newOffice is one that is not served.
+func newOffice(change func(*admin.Deps)) *office {
 	hasher := identity.NewHasher(secret.NewKey([secret.KeySize]byte{1}))
 	o := &office{board: &shelf{view: &admin.View{}, changed: make(chan struct{})}, keys: map[string]string{}, hasher: hasher}
 	tokens := map[string]*adminv1.Token{}
@@ -120,13 +121,20 @@ func openOffice(t *testing.T, change func(*admin.Deps)) *office {
 	if change != nil {
 		change(&deps)
 	}
+	o.deps = deps
+	return o
+}
+
+func openOffice(t *testing.T, change func(*admin.Deps)) *office {
+	t.Helper()
+	o := newOffice(change)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- admin.Serve(ctx, listener, admin.New(admin.Config{ID: "cp-1"}, deps)) }()
+	go func() { ended <- admin.Serve(ctx, listener, admin.New(admin.Config{ID: "cp-1"}, o.deps)) }()
 	t.Cleanup(func() { cancel(); <-ended })
 	o.url = "http://" + listener.Addr().String()
 	return o

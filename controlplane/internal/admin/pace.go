@@ -1,14 +1,11 @@
 package admin
 
 import (
-	"context"
-	"fmt"
 	"io"
 	"math"
 	"net"
 	"net/http"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/aimux/aimux/shared/certs"
@@ -20,36 +17,12 @@ const (
 	callsMax     = 512
 	strangersMax = 128 // calls of people who have shown nothing
 	bodyTimeout  = 30 * time.Second
-	bodyBytesMax = 4 << 20
-	writeTimeout = 30 * time.Second
-	pieceBytes   = 64 << 10 // of an answer must be taken within writeTimeout
+	// strangersTimeout is how long the body of a stranger may take, read or not.
+	strangersTimeout = 5 * time.Second
+	bodyBytesMax     = 4 << 20
+	writeTimeout     = 30 * time.Second
+	pieceBytes       = 64 << 10 // of an answer must be taken within writeTimeout
 )
-
-// limit refuses calls beyond what may run at once. Those who have shown who they are have room of their own, so that strangers cannot
-// take it.
-func (s *service) limit(next http.Handler) http.Handler {
-	var calls, strangers atomic.Int64
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		running, most := &strangers, int64(strangersMax)
-		if s.knows(r.Context(), r.Header) {
-			running, most = &calls, callsMax
-		}
-		defer running.Add(-1)
-		if running.Add(1) > most {
-			w.Header().Set("Retry-After", "1")
-			http.Error(w, fmt.Sprintf("%d calls are being answered already, which is the limit", most), http.StatusServiceUnavailable)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-// knows reports a caller who may do something.
-func (s *service) knows(ctx context.Context, header http.Header) bool {
-	view, _ := s.deps.Board.View()
-	caller, err := s.deps.Door.who(ctx, view.Document.GetCatalog().GetTokens(), header, time.Now())
-	return err == nil && caller.Role > Nobody
-}
 
 // paced gives a body 30 seconds to arrive, and a client as long to take each piece of its answer: who takes nothing holds nothing. The
 // answer as a whole may take as long as it needs.

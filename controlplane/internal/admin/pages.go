@@ -14,14 +14,14 @@ import (
 func (s *service) pages(mux *http.ServeMux) {
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	mux.HandleFunc("GET /readyz", s.readyz)
-	mux.HandleFunc("GET /healthz", s.page(s.healthz))
-	mux.HandleFunc("GET /metrics", s.page(func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("GET /healthz", s.healthz)
+	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
 		body, contentType := s.deps.Metrics(r.Header.Get("Accept"))
 		w.Header().Set("Content-Type", contentType)
 		_, _ = w.Write(body)
-	}))
-	mux.HandleFunc("GET /debug/table", s.page(s.debugTable))
-	mux.HandleFunc("GET /debug/fleet", s.page(s.debugFleet))
+	})
+	mux.HandleFunc("GET /debug/table", s.debugTable)
+	mux.HandleFunc("GET /debug/fleet", s.debugFleet)
 }
 
 // readyz answers 200 once the catalog has been read.

@@ -45,7 +45,7 @@ func New(cfg Config, deps Deps) http.Handler {
 	mux := http.NewServeMux()
 	opts := []connect.HandlerOption{
 		connect.WithReadMaxBytes(bodyBytesMax),
-		connect.WithInterceptors(guard{s}, patience()),
+		connect.WithInterceptors(patience()),
 		connect.WithRecover(func(_ context.Context, spec connect.Spec, _ http.Header, p any) error {
 			deps.Log.Error("admin call panicked", "procedure", spec.Procedure, "panic", p, "stack", string(debug.Stack()))
 			return connect.NewError(connect.CodeInternal, fmt.Errorf("%s failed; the log says how", spec.Procedure))
@@ -73,8 +73,8 @@ func New(cfg Config, deps Deps) http.Handler {
 	dashboard := ui.New()
 	mux.Handle("GET /{$}", dashboard)
 	mux.Handle("GET "+ui.Prefix, dashboard)
-	guarded := http.NewCrossOriginProtection().Handler(mux)
-	return s.limit(s.paced(hosts(cfg.Hosts, guarded)))
+	guarded := http.NewCrossOriginProtection().Handler(s.gate(mux))
+	return s.paced(hosts(cfg.Hosts, guarded))
 }
 
 func services() []string {
