@@ -85,7 +85,11 @@ func flatten(path string, m protoreflect.Message, leaves map[string]leaf) {
 		case fd.Kind() == protoreflect.MessageKind:
 			flatten(here, v.Message(), leaves)
 		case fd.Kind() == protoreflect.StringKind:
-			leaves[here] = leaf{v.String(), show(here, v.String())}
+			shown := show(here, v.String())
+			if hook, ok := m.Interface().(*adminv1.Webhook); ok && fd.Name() == "url" {
+				shown = showOrigin(hook.GetUrl())
+			}
+			leaves[here] = leaf{v.String(), shown}
 		case fd.Kind() == protoreflect.BytesKind:
 			leaves[here] = leaf{string(v.Bytes()), secret.Redacted}
 		default:

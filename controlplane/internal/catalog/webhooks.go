@@ -70,6 +70,15 @@ func (v *validator) webhookURL(path string, hook *adminv1.Webhook) {
 	}
 }
 
+// showOrigin is a webhook's URL for those who may not read it: what is behind the host is often all that keeps strangers out.
+func showOrigin(text string) string {
+	where, err := url.Parse(text)
+	if err != nil || where.Host == "" {
+		return secret.Redacted
+	}
+	return show("", where.Scheme+"://"+where.Host+"/"+secret.Redacted)
+}
+
 // urlMax bounds a webhook's URL.
 const urlMax = 2048
 
