@@ -82,7 +82,7 @@ func (n *node) readings() {
 	n.doorReadings()
 	gauge("aimux_requests_in_flight", "Requests being served.", func() float64 { return float64(n.handler.InFlight()) })
 	gauge("aimux_connections", "Open client connections.", func() float64 { return float64(n.street.Stats().Connections) })
-	gauge("aimux_body_buffer_bytes", "Memory held by bodies of running requests.", func() float64 { return float64(n.street.Stats().BufferBytes) })
+	gauge("aimux_body_buffer_bytes", "Memory held by bodies of running requests, and by large ones of what is sent on and answered.", func() float64 { return float64(n.street.Stats().BufferBytes) })
 	counter("aimux_connections_accepted_total", "Client connections accepted.", func() uint64 { return n.street.Stats().Accepted })
 	counter("aimux_answers_too_slow_total", "Connections cut because the client took nothing of its answer in time.", func() uint64 { return n.street.Stats().AnswersTooSlow })
 	counter("aimux_connections_evicted_total", "Idle client connections closed to make room for new ones.", func() uint64 { return n.street.Stats().Evicted })
@@ -91,7 +91,7 @@ func (n *node) readings() {
 	counter("aimux_heads_too_slow_total", "Connections closed because a request's head did not come in time.", func() uint64 { return n.street.Stats().HeadsTooSlow })
 	counter("aimux_bodies_too_large_total", "Bodies refused for their size.", func() uint64 { return n.street.Stats().BodiesTooLarge })
 	counter("aimux_bodies_too_slow_total", "Bodies refused because they came too slowly.", func() uint64 { return n.street.Stats().BodiesTooSlow })
-	counter("aimux_bodies_no_room_total", "Bodies refused because all together filled their memory.", func() uint64 { return n.street.Stats().BodyFull })
+	counter("aimux_bodies_no_room_total", "Bodies of requests and answers refused because all together filled their memory.", func() uint64 { return n.street.Stats().BodyFull })
 	gauge("aimux_table_revision", "Revision of the configuration in use.", func() float64 { return float64(n.keeper.Status().Applied.GetConfigRevision()) })
 	gauge("aimux_table_silence_seconds", "Time since the control plane was heard.", func() float64 { return n.keeper.Status().Silence.Seconds() })
 	gauge("aimux_table_refused", "1 while the newest configuration was refused.", func() float64 {

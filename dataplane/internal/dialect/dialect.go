@@ -188,9 +188,12 @@ func (o *Outbound) Ignores(field string) bool { return slices.Contains(o.Target.
 // Reply turns what a provider sends into what the client gets. It is a pure machine: bytes in, bytes out; any split of the input
 // gives the same output. One goroutine at a time.
 //
-// A Reply for a streaming client produces SSE bytes as they become due; one for a plain client produces nothing before Close and
-// then the whole body.
+// A Reply for a streaming client produces SSE bytes as they become due; one for a plain client produces one body, all of it in one dst, which is
+// the client's no sooner than Close has returned it and Progress is Done.
 type Reply interface {
+	// Expect is told, before anything is fed, how long the answer will be in bytes, where its head says so: memory for one that is no stream is
+	// taken once, as soon as it begins.
+	Expect(n int)
 	// Feed takes the next bytes from upstream and appends to dst what the client is to get. src is not kept.
 	Feed(dst, src []byte) []byte
 	// Close is told that upstream ended in order, and appends what remains. Progress says afterwards whether the answer was complete:

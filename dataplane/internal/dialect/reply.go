@@ -7,11 +7,11 @@ import (
 	"github.com/aimux/aimux/shared/provider"
 )
 
-// What an answer may be long, in bytes: one that is no stream, and a stream that is not just passed on.
-const (
-	wholeMax  = 64 << 20
-	streamMax = 256 << 20
-)
+// WholeMax is the longest answer that is no stream, in bytes.
+const WholeMax = 64 << 20
+
+// streamMax is the longest stream that is not just passed on, in bytes.
+const streamMax = 256 << 20
 
 // machine is the Reply. What comes is read by the decoder of the provider's format. If the client speaks the same format the bytes pass
 // and the events are only watched; otherwise they go through the filters to the encoder of the client's format. For a plain client
@@ -36,8 +36,9 @@ type machine struct {
 	own      Event
 	events   []Event
 	scratch  []byte
-	whole    []byte
-	fed      int // bytes of the stream so far
+	whole    []byte // an answer that is no stream and has to be changed; one that passes is kept where it goes to
+	expected int    // bytes of the answer; 0 where that is not known
+	fed      int    // bytes of the stream so far
 	sniffed  sniff
 	progress Progress
 	over     bool
@@ -81,13 +82,20 @@ func (m *machine) begin(shape *Shape, c *Call) {
 	}
 }
 
+// Expect makes room for an answer of n bytes when it comes.
+func (m *machine) Expect(n int) { m.expected = min(max(n, 0), WholeMax) }
+
 // Feed takes the next bytes.
 func (m *machine) Feed(dst, src []byte) []byte {
 	if m.sniffed == unknownYet {
 		src = m.sniff(src)
 	}
-	if m.sniffed == isWhole {
-		m.keepWhole(src)
+	switch {
+	case m.sniffed != isWhole:
+	case m.passesWhole():
+		return m.keepWhole(dst, src)
+	default:
+		m.whole = m.keepWhole(m.whole, src)
 		return dst
 	}
 	if m.fed += len(src); m.fed > streamMax && (!m.pass || m.folder != nil) {
@@ -121,16 +129,22 @@ func (m *machine) sniff(src []byte) []byte {
 	return src
 }
 
-func (m *machine) keepWhole(src []byte) {
-	if m.over {
-		return
-	}
-	if len(m.whole)+len(src) > wholeMax {
-		m.whole = nil
+// passesWhole reports that an answer that is no stream goes to the client as it came.
+func (m *machine) passesWhole() bool { return m.pass && !m.toStream }
+
+// keepWhole keeps what has come of an answer that is no stream behind what is there. Room is made once where its length is known, else doubled:
+// a quarter more each time, as append makes of large ones, would copy it five times.
+func (m *machine) keepWhole(kept, src []byte) []byte {
+	switch size := len(kept) + len(src); {
+	case m.over:
+		return kept
+	case size > WholeMax:
 		m.fail(&fault.Fault{Kind: fault.Garbage, Message: "the answer is longer than 64 MiB"})
-		return
+		return nil
+	case size > cap(kept):
+		kept = append(make([]byte, 0, max(size, m.expected, 2*cap(kept))), kept...)
 	}
-	m.whole = append(m.whole, src...)
+	return append(kept, src...)
 }
 
 // frame takes one event of the provider's stream.
@@ -331,37 +345,57 @@ func (m *machine) fold(dst []byte) []byte {
 
 // closeWhole reads an answer that came as one document.
 func (m *machine) closeWhole(dst []byte) []byte {
-	if m.over {
+	if !m.passesWhole() {
+		return m.convert(dst)
+	}
+	m.readWhole(dst)
+	for i := range m.events {
+		m.watch(&m.events[i])
+	}
+	if m.incomplete() {
+		return dst[:0] // a plain client gets all of it or nothing
+	}
+	return dst
+}
+
+// convert makes of an answer that came as one document what the client gets.
+func (m *machine) convert(dst []byte) []byte {
+	m.readWhole(m.whole)
+	m.pass = false // where a stream is due, its own bytes are none
+	dst = m.emitAll(dst)
+	if !m.progress.Paused {
+		m.whole, m.scratch, m.events = nil, nil, nil // of a large answer each is a copy
+	}
+	if m.incomplete() || m.toStream {
 		return dst
 	}
-	body, ok := valid(m.whole)
+	return m.fold(dst)
+}
+
+// readWhole makes events of a document; none if it is no answer.
+func (m *machine) readWhole(whole []byte) {
+	m.events = m.events[:0]
+	if m.over {
+		return
+	}
+	body, ok := valid(whole)
 	if !ok {
-		m.fail(&fault.Fault{Kind: fault.Garbage, Message: "the answer is not JSON: " + Clean(string(m.whole[:min(len(m.whole), 200)]))})
-		return dst
+		m.fail(&fault.Fault{Kind: fault.Garbage, Message: "the answer is not JSON: " + Clean(string(whole[:min(len(whole), 200)]))})
+		return
 	}
 	if f, bad := errorIn200(m.sheet, body); bad {
 		m.fail(&f)
-		return dst
+		return
 	}
-	m.events = m.decoder.Whole(m.events[:0], body)
-	if !m.pass || m.toStream {
-		m.pass = false // a stream is due, and its own bytes are none
-		dst = m.emitAll(dst)
-	} else {
-		for i := range m.events {
-			m.watch(&m.events[i])
-		}
-	}
+	m.events = m.decoder.Whole(m.events, body)
+}
+
+// incomplete reports that what was read of a document is no whole answer, and makes it a failure.
+func (m *machine) incomplete() bool {
 	if !m.over {
 		m.fail(&fault.Fault{Kind: fault.Garbage, Message: "the answer holds no complete message"})
 	}
-	switch {
-	case !m.progress.Done || m.toStream:
-		return dst
-	case m.pass:
-		return append(dst, m.whole...)
-	}
-	return m.fold(dst)
+	return !m.progress.Done
 }
 
 // Abort ends a stream with an error. A plain answer has not begun, so there is nothing to end.

@@ -15,7 +15,7 @@ import (
 
 // bodies reads request bodies into pooled buffers under one common budget.
 //
-// Invariant: held is the sum of the capacities of all buffers handed out.
+// Invariant: held is the sum of the capacities of all buffers handed out, and of what handlers hold besides.
 type bodies struct {
 	config                  Config
 	held                    atomic.Int64
@@ -56,7 +56,7 @@ func (b *bodies) read(in *intake) *Refusal {
 	for {
 		buf := in.buffer
 		if len(buf.bytes) == cap(buf.bytes) && !in.from.over() {
-			if refusal := b.grow(in, 2*cap(buf.bytes)); refusal != nil {
+			if refusal := b.grow(in, roomFor(cap(buf.bytes), length)); refusal != nil {
 				return refusal
 			}
 		}
@@ -79,14 +79,34 @@ func (b *bodies) read(in *intake) *Refusal {
 	}
 }
 
+// roomFor is how much room comes next after so much, for a body of that length, which may be unknown. Each step costs a copy, so the last one is
+// large: an eighth of a body must have come before there is room for all of it.
+func roomFor(have int, length int64) int {
+	next := 4 * int64(have)
+	switch {
+	case length <= int64(have):
+		return 2 * have
+	case 2*next < length:
+		return int(next)
+	}
+	return int(length)
+}
+
+// take counts more bytes, if the common budget allows; fewer it always does.
+func (b *bodies) take(more int64) bool {
+	if b.held.Add(more) > b.config.BuffersBytesMax && more > 0 {
+		b.held.Add(-more)
+		b.full.Add(1)
+		return false
+	}
+	return true
+}
+
 // grow makes room for size bytes, if the common budget allows.
 func (b *bodies) grow(in *intake, size int) *Refusal {
 	if have := cap(in.buffer.bytes); size > have || in.taken == 0 {
 		size = max(size, have)
-		more := int64(size) - in.taken
-		if b.held.Add(more) > b.config.BuffersBytesMax {
-			b.held.Add(-more)
-			b.full.Add(1)
+		if !b.take(int64(size) - in.taken) {
 			return &Refusal{Status: http.StatusServiceUnavailable, Reason: fmt.Sprintf("the bodies of running requests fill the %d bytes set aside for them; try again shortly", b.config.BuffersBytesMax)}
 		}
 		in.taken = int64(size)

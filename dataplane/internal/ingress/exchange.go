@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -18,7 +19,8 @@ type exchange struct {
 	begun   time.Time
 	content content
 	intake  intake
-	read    bool // the body has been, or could not be
+	held    atomic.Int64 // bytes of the bodies' budget that the handler holds besides
+	read    bool         // the body has been, or could not be
 	values  []string
 
 	status   int
@@ -64,7 +66,7 @@ func (x *exchange) serve() bool {
 	}
 	c.server.handler(x)
 	c.watch.stop()
-	c.server.bodies.release(&x.intake) // whoever has the answer's end may ask what is still held
+	x.giveBack() // whoever has the answer's end may ask what is still held
 	x.finish()
 	x.release()
 	if !x.content.over() && x.failed == nil {
@@ -75,7 +77,7 @@ func (x *exchange) serve() bool {
 
 // release gives back what was borrowed.
 func (x *exchange) release() {
-	x.conn.server.bodies.release(&x.intake)
+	x.giveBack()
 	if out := x.out; out != nil && cap(out.wire) <= wireBytesKept {
 		out.waiting, out.wire = out.waiting[:0], out.wire[:0]
 		outgoings.Put(out)
@@ -83,6 +85,23 @@ func (x *exchange) release() {
 	x.out = nil
 	clear(x.head.lines) // parts of a text that need not stay
 	clear(x.values)
+}
+
+func (x *exchange) giveBack() {
+	bodies := &x.conn.server.bodies
+	if n := x.held.Load(); n != 0 { // of ordinary requests nothing is
+		x.held.Store(0)
+		bodies.take(-n)
+	}
+	bodies.release(&x.intake)
+}
+
+func (x *exchange) Hold(n int) bool {
+	if !x.conn.server.bodies.take(int64(n)) {
+		return false
+	}
+	x.held.Add(int64(n))
+	return true
 }
 
 func (x *exchange) Context() context.Context { return x.conn.ctx }

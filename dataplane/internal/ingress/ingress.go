@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"runtime/debug"
 	"time"
 )
 
@@ -32,6 +33,9 @@ type Exchange interface {
 	Headers(visit func(name, value string) bool)
 	// Body reads the whole body, once. The bytes are valid until the handler returns and must not be written to.
 	Body() ([]byte, *Refusal)
+	// Hold counts n bytes that the handler is about to keep for this exchange against the memory that all bodies share; false means that
+	// there is no room for them. Fewer than 0 gives back; what is not given back is when the handler returns. Safe for concurrent use.
+	Hold(n int) bool
 
 	// SetHeader sets a header of the answer; after Head it does nothing.
 	SetHeader(name, value string)
@@ -67,7 +71,7 @@ type Config struct {
 	HeaderBytesMax    int           // request line and headers, 32 KiB; 431 above
 	HeaderTimeout     time.Duration // for the whole head, 5 s
 	BodyBytesMax      int64         // one body, 32 MiB; 413 above
-	BuffersBytesMax   int64         // all bodies in memory together, 1 GiB; 503 above
+	BuffersBytesMax   int64         // all large bodies in memory together, of requests and answers, 1 GiB or half of GOMEMLIMIT; 503 above
 	BodyBytesPerSec   int64         // a body that comes slower is refused, 1024
 	BodyGrace         time.Duration // before the rate counts, 10 s
 	IdleTimeout       time.Duration // between requests of a connection, 120 s
@@ -79,7 +83,7 @@ func (c Config) withDefaults() Config {
 	orInt(&c.ConnectionsMax, 16384)
 	orInt(&c.HeaderBytesMax, 32<<10)
 	orInt(&c.BodyBytesMax, 32<<20)
-	orInt(&c.BuffersBytesMax, 1<<30)
+	orInt(&c.BuffersBytesMax, min(1<<30, debug.SetMemoryLimit(-1)/2))
 	orInt(&c.BodyBytesPerSec, 1024)
 	orInt(&c.HeaderTimeout, 5*time.Second)
 	orInt(&c.BodyGrace, 10*time.Second)

@@ -67,7 +67,7 @@ func chunked(body string) string {
 }
 
 // rawProvider answers every request with the same bytes; a stream goes out event by event.
-func rawProvider(b *testing.B, answer string) (base string) {
+func rawProvider(b testing.TB, answer string) (base string) {
 	b.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -121,7 +121,7 @@ func readRequest(in *bufio.Reader) bool {
 	return err == nil
 }
 
-func readAnswer(b *testing.B, in *bufio.Reader) {
+func readAnswer(b testing.TB, in *bufio.Reader) {
 	length, isChunked := 0, false
 	for {
 		line, err := in.ReadSlice('\n')

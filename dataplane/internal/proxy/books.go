@@ -44,6 +44,7 @@ func (t *try) end(f *fault.Fault) {
 	t.place.metrics.attempt(o, t.span.Example())
 	t.place.metrics.genAI.gap.Take(&t.gaps.tally, t.span.Example())
 	t.body.release()
+	t.giveBack(f.OK())
 }
 
 // paceLeast is how many tokens a plain answer must have to tell how long one takes.

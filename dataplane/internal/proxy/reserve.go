@@ -113,6 +113,7 @@ func (t *try) drop() {
 	t.vital.End(&fault.Fault{Kind: fault.Canceled}, 0, 0)
 	t.permit.Settle(outcome.Usage{}, 0)
 	t.body.release()
+	t.giveBack(false)
 }
 
 // patienceLeast is a wait that is always worth while, if any is: limits that say so are refilled from moment to moment.

@@ -126,7 +126,7 @@ func newRig(t testing.TB, backends []backend, options ...rigOption) *rig {
 		t.Fatal(err)
 	}
 	r.snapshot.Store(&keeper.Snapshot[*Desk]{Table: table, Warm: desk})
-	r.serve(log)
+	r.serve(ingress.Config{}, log)
 	return r
 }
 
@@ -173,19 +173,21 @@ func (r *rig) backend(b backend, i int, key secret.Key) *tablev1.Provider {
 	return p
 }
 
-func (r *rig) serve(log *slog.Logger) {
+// serve opens a street; the rig's requests take the newest.
+func (r *rig) serve(config ingress.Config, log *slog.Logger) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.street = ingress.New(ingress.Config{}, ingress.Deps{Handler: r.handler.Serve, Log: log})
+	street := ingress.New(config, ingress.Deps{Handler: r.handler.Serve, Log: log})
+	r.street = street
 	r.addr, r.url = ln.Addr().String(), "http://"+ln.Addr().String()
 	done := make(chan error, 1)
-	go func() { done <- r.street.Serve(ln) }()
+	go func() { done <- street.Serve(ln) }()
 	r.t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 		defer cancel()
-		r.street.Drain(ctx)
+		street.Drain(ctx)
 		if err := <-done; err != nil {
 			r.t.Error(err)
 		}

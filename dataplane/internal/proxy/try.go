@@ -36,14 +36,17 @@ type try struct {
 	elsewhere bool   // prepare found that another target may be able to
 	ended     bool
 
-	began    time.Time
-	body     *buffer
-	response *upstream.Response
-	streams  bool // upstream was asked for a stream
-	paused   bool // upstream waits to be asked for the rest
-	complete bool // the whole answer is in held
-	heard    bool // the client gets what it says
-	outcome  outcome.Attempt
+	began time.Time
+	body  *buffer
+	came  int // bytes of its answer
+	// sends and keeps are bytes of the memory that bodies share: of what it sends, and of its answer.
+	sends, keeps int
+	response     *upstream.Response
+	streams      bool // upstream was asked for a stream
+	paused       bool // upstream waits to be asked for the rest
+	complete     bool // the whole answer is in held
+	heard        bool // the client gets what it says
+	outcome      outcome.Attempt
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -89,6 +92,9 @@ func (b *buffer) release() {
 // prepare translates the request for the target.
 func (t *try) prepare() *fault.Fault {
 	x := t.x
+	if f := t.roomToSend(len(x.body)); f != nil {
+		return f
+	}
 	t.body, t.held = buffers.Get().(*buffer), buffers.Get().(*buffer)
 	call := dialect.Call{
 		Client: x.at.protocol, Body: x.body, Found: &x.found, Target: t.place.dialect, StripThinking: t.strip,
@@ -166,7 +172,7 @@ func (t *try) send() *fault.Fault {
 	if coding := response.Header("Content-Encoding"); coding != "" && coding != "identity" {
 		return t.clean(&fault.Fault{Kind: fault.Garbage, Message: "the answer is compressed (" + clip(visible(coding), 20) + "), and was asked for as it is", Sent: true})
 	}
-	return nil
+	return t.expect(response.Header("Content-Length"))
 }
 
 // resume asks for the rest of an answer that has paused.
@@ -200,6 +206,9 @@ func (t *try) listen() *fault.Fault {
 		n, err := t.response.Read(buf[:])
 		now := time.Now()
 		t.lastRead.Store(now.UnixNano())
+		if f := t.arrived(n); f != nil {
+			return f
+		}
 		spoke, f := t.take(buf[:n], errors.Is(err, io.EOF), now)
 		switch {
 		case f != nil:
@@ -228,7 +237,7 @@ func (t *try) take(read []byte, end bool, now time.Time) (spoke bool, f *fault.F
 	}
 	p := t.reply.Progress()
 	t.chunks(p, now)
-	if !p.Spoken && len(t.held.bytes) > unspokenMax {
+	if !p.Spoken && x.found.Stream && len(t.held.bytes) > unspokenMax {
 		return false, &fault.Fault{Kind: fault.Garbage, Message: "the answer went on and on without saying anything", Sent: true}
 	}
 	if p.Opened && !t.opened {
