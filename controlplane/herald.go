@@ -118,6 +118,9 @@ func (h *herald) leads(ctx context.Context, view *admin.View) bool {
 func (h *herald) resume(now time.Time, last *page) {
 	h.leading = true
 	h.told, h.alarms, h.from = map[string]time.Time{}, alarms{}, now.Add(-heraldBack)
+	if !h.wants.IsZero() {
+		h.from = h.wants.Add(-heraldBack) // reading took its time
+	}
 	if last == nil {
 		return
 	}
@@ -149,8 +152,8 @@ func (h *herald) look(now time.Time, view *admin.View) []notify.Event {
 		events = append(events, h.alert(now, n))
 	}
 	for i := range events {
-		h.seq = max(h.seq+1, uint64(max(now.UnixMilli(), 0)))
 		e := &events[i]
+		h.seq = max(h.seq+1, uint64(max(e.At.UnixMilli(), 0)))
 		e.Seq, e.Cluster, e.Region = h.seq, h.cluster, h.region
 		e.Text += fmt.Sprintf(" (cluster %s, region %s)", h.cluster, h.region)
 	}
@@ -200,7 +203,12 @@ func (h *herald) transition(id string, t *tablev1.Transition) notify.Event {
 }
 
 // words are a state's name as people read it.
-func words(s tablev1.State) string { return strings.ReplaceAll(stateName(s), "_", " ") }
+func words(s tablev1.State) string {
+	if s == tablev1.State_STATE_UNSPECIFIED {
+		return "unknown" // nobody had told before
+	}
+	return strings.ReplaceAll(stateName(s), "_", " ")
+}
 
 // clockTime is a moment as people read it who have just woken up.
 func clockTime(at time.Time) string { return at.UTC().Format("2006-01-02 15:04:05Z") }

@@ -182,7 +182,7 @@ func TestEventsReadAtNight(t *testing.T) {
 		"class unserved, standard, since 2026-11-23 03:00:00Z: 0 of 1 models that can serve it are up; out: zai/glm-5 (circuit open: 5 hard failures in a row)" + here + "providers",
 		"node gone, node-2, since 2026-11-23 03:00:00Z: node-2 at 10.0.0.2:8080 has not been heard since 2026-11-23 02:59:56Z and did not say that it goes; 3 requests were in flight" + here + "nodes",
 		"budget nearly spent, all dollars_per_day, since 2026-11-23 03:00:00Z: all has spent $95.00 of its $100.00 per day, 5 % is left" + here + "limits",
-		"capacity short, since 2026-11-23 03:00:00Z: health leaves 20 % of the providers' capacity in use; reduced: zai (unspecified)" + here + "providers",
+		"capacity short, since 2026-11-23 03:00:00Z: health leaves 20 % of the providers' capacity in use; reduced: zai (unknown)" + here + "providers",
 		"drift, since 2026-11-23 03:00:00Z: 1 of 2 nodes are behind the catalog, revision 7: node-5 refuses revision 7: a plugin that it cannot run" + here + "nodes",
 	}
 	for _, line := range want {

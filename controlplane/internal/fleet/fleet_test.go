@@ -406,3 +406,24 @@ func TestLearningClosesNothing(t *testing.T) {
 		t.Errorf("%s when it has learnt, want %s", got, circuit.Healthy)
 	}
 }
+
+// What broke before anybody led is told by the first who does, once: neither a restart nor the next leader says it again.
+func TestWhatBrokeBeforeThereWasALeaderIsTold(t *testing.T) {
+	f := New(Config{}, begin)
+	f.Asked(begin, providers("a", "b"))
+	now := begin.Add(5 * time.Second)
+	f.Step(now, false)
+	f.Observe(now, failures("n1", "a", 5, now))
+	d := f.Step(now, true)
+	if len(d.Transitions) != 1 || d.Transitions[0].GetModel() != "m" || d.Transitions[0].GetTo() != tablev1.State_STATE_CIRCUIT_OPEN || d.Transitions[0].GetReason() == "" {
+		t.Fatalf("told: %v", d.Transitions)
+	}
+	again := New(Config{}, now)
+	again.Asked(now, providers("a", "b"))
+	if err := again.Restore(now, f.Snapshot(now)); err != nil {
+		t.Fatal(err)
+	}
+	if d := again.Step(now.Add(time.Millisecond), true); len(d.Transitions) != 0 {
+		t.Errorf("told again after a restart: %v", d.Transitions)
+	}
+}

@@ -134,15 +134,17 @@ type snapshot struct {
 
 // savedUnit is what is kept of one circuit and its subject.
 type savedUnit struct {
-	Provider    string         `json:"provider"`
-	Model       string         `json:"model,omitempty"`
-	Credential  string         `json:"credential,omitempty"`
-	Circuit     circuit.Memory `json:"circuit"`
-	Why         string         `json:"why,omitempty"`
-	BaselineMS  float64        `json:"baseline_ms,omitempty"`
-	BaselineN   float64        `json:"baseline_n,omitempty"`
-	ThrottledMS int64          `json:"throttled_ms,omitempty"`
-	Share       uint32         `json:"share_ppm,omitempty"`
+	Provider   string         `json:"provider"`
+	Model      string         `json:"model,omitempty"`
+	Credential string         `json:"credential,omitempty"`
+	Circuit    circuit.Memory `json:"circuit"`
+	Why        string         `json:"why,omitempty"`
+	// Said is what nodes were told last, so that only what is different from it is a change.
+	Said        circuit.State `json:"said,omitempty"`
+	BaselineMS  float64       `json:"baseline_ms,omitempty"`
+	BaselineN   float64       `json:"baseline_n,omitempty"`
+	ThrottledMS int64         `json:"throttled_ms,omitempty"`
+	Share       uint32        `json:"share_ppm,omitempty"`
 }
 
 const (
@@ -159,7 +161,7 @@ func (f *Fleet) Snapshot(now time.Time) []byte {
 	}
 	for _, u := range f.order {
 		s.Units = append(s.Units, savedUnit{
-			Provider: u.key.provider, Model: u.key.model, Credential: u.key.credential, Circuit: u.machine.Memory(), Why: u.why,
+			Provider: u.key.provider, Model: u.key.model, Credential: u.key.credential, Circuit: u.machine.Memory(), Why: u.why, Said: u.said,
 			BaselineMS: u.speed.baseline, BaselineN: u.speed.baselineN, ThrottledMS: u.throttledMS, Share: u.share,
 		})
 	}
@@ -223,7 +225,7 @@ func (u *unit) restore(nowMS int64, s savedUnit) {
 	m.SinceMS, m.OpenedMS = min(m.SinceMS, nowMS), min(m.OpenedMS, nowMS)
 	m.RetryMS = min(m.RetryMS, nowMS+time.Hour.Milliseconds())
 	u.machine.Adopt(nowMS, m)
-	u.why = s.Why
+	u.why, u.said = s.Why, s.Said
 	if s.BaselineMS > 0 {
 		u.speed.baseline, u.speed.baselineN, u.speed.baselineMS = s.BaselineMS, s.BaselineN, nowMS
 	}

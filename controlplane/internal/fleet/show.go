@@ -29,7 +29,9 @@ func (f *Fleet) show(nowMS int64) (changes []*tablev1.Transition, changed, shift
 		}
 		// What a provider is because of its models, their transitions tell.
 		theirs := (s.derived || was.derived) && u.modelsChanged()
-		if u.said != circuit.Unknown && s.state != u.said && !theirs {
+		// Of what nobody has told before, only that it is out is news: it broke before there was a leader.
+		news := s.state != u.said && (u.said != circuit.Unknown || s.state == circuit.Open)
+		if news && !theirs {
 			example := u.example(s.state)
 			changes = append(changes, &tablev1.Transition{
 				AtUnixMs: nowMS + f.ahead.Milliseconds(), Provider: u.key.provider, Model: u.key.model, Credential: u.key.credential,
