@@ -97,7 +97,7 @@ func (b *bubble) node(name string) *follower {
 	return n
 }
 
-func (n *follower) hear(m *tablev1.Health) {
+func (n *follower) hear(m *tablev1.Health, _ string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	had, has := n.health.GetHeader(), m.GetHeader()

@@ -433,7 +433,7 @@ func (r *replica) subscribe(ctx context.Context) (unsubscribe func(), err error)
 			return b.WatchDigests(func(m *tablev1.RegionDigest) { give(ctx, in.digests, m) })
 		},
 		func() (func(), error) {
-			return b.WatchHealth(func(m *tablev1.Health) {
+			return b.WatchHealth(func(m *tablev1.Health, _ string) {
 				if m.GetHeader().GetLeader() != r.cfg.ID {
 					give(ctx, in.healths, m)
 				}

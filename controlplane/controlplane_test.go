@@ -114,14 +114,14 @@ func (h *house) node(name string, refuse func(*tablev1.Config) *tablev1.Nack) *n
 	}
 	bustest.Settle(h.t, n.Bus)
 	if c, err := n.FetchConfig(h.t.Context()); err == nil {
-		n.take(c)
+		n.take(c, "")
 	} else if !errors.Is(err, bus.ErrNobody) {
 		h.t.Fatal(err)
 	}
 	return n
 }
 
-func (n *node) take(c *tablev1.Config) {
+func (n *node) take(c *tablev1.Config, _ string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if c.GetHeader().GetConfigRevision() <= n.config.GetHeader().GetConfigRevision() {
@@ -138,7 +138,7 @@ func (n *node) take(c *tablev1.Config) {
 	_ = n.SendHeartbeat(beat)
 }
 
-func (n *node) hear(m *tablev1.Health) {
+func (n *node) hear(m *tablev1.Health, _ string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	had, has := n.health.GetHeader(), m.GetHeader()

@@ -65,8 +65,8 @@ type asked struct {
 
 // speaker is the part of the bus that the loop publishes on.
 type speaker interface {
-	PublishConfig(m *tablev1.Config) error
-	PublishHealth(m *tablev1.Health) error
+	PublishConfig(m *tablev1.Config, traceparent string) error
+	PublishHealth(m *tablev1.Health, traceparent string) error
 	PublishLead(m *tablev1.Header) error
 	PublishDigest(m *tablev1.RegionDigest) error
 	Connected() bool
@@ -254,7 +254,7 @@ func (l *loop) step(now time.Time) {
 		l.spoken, l.shifted = now, false
 		l.seq++
 		span := l.stepSpan(now)
-		l.unsaid = !l.push(span, "health", func() error { return l.bus.PublishHealth(l.health(now)) })
+		l.unsaid = !l.push(span, "health", func(traceparent string) error { return l.bus.PublishHealth(l.health(now), traceparent) })
 		span.End(time.Now())
 		if !l.unsaid {
 			l.healthsOut.Add(1)
@@ -366,7 +366,7 @@ func (l *loop) speakConfig(now time.Time) {
 	l.spanSpeaker(span)
 	span.Number("aimux.providers", int64(len(l.asked.config.GetProviders())))
 	span.Text("aimux.writer", l.asked.document.GetWriter())
-	if l.push(span, "config", func() error { return l.bus.PublishConfig(l.config(now)) }) {
+	if l.push(span, "config", func(traceparent string) error { return l.bus.PublishConfig(l.config(now), traceparent) }) {
 		l.configsOut.Add(1)
 	}
 	span.End(time.Now())

@@ -40,10 +40,10 @@ func (l *loop) stepSpan(now time.Time) telemetry.Span {
 	return s
 }
 
-// push publishes within a span of its own, by the conventions for messages.
-func (l *loop) push(parent telemetry.Span, what string, send func() error) bool {
+// push publishes within a span of its own, by the conventions for messages, and tells the nodes which: theirs are below it.
+func (l *loop) push(parent telemetry.Span, what string, send func(traceparent string) error) bool {
 	span := parent.Producer("send "+what, time.Now())
-	err := send()
+	err := send(span.Traceparent())
 	if span.On() {
 		span.Text("messaging.system", "nats")
 		span.Text("messaging.operation.type", "send")

@@ -214,7 +214,7 @@ func build(ctx context.Context, cfg Config, deps Deps, listener net.Listener) (*
 		path = filepath.Join(cfg.Data, "table")
 	}
 	n.keeper = keeper.New(keeper.Deps[*proxy.Desk]{
-		Node: cfg.ID, Boot: uint64(n.boot.UnixMilli()), Bus: n.keeperBus(), Path: path, Key: cfg.ClusterKey, Warm: n.warm, Changed: n.tableChanged, Deposed: n.reporter.Beat, Log: deps.Log,
+		Node: cfg.ID, Region: cfg.Region, Tracer: tracer, Boot: uint64(n.boot.UnixMilli()), Bus: n.keeperBus(), Path: path, Key: cfg.ClusterKey, Warm: n.warm, Changed: n.tableChanged, Deposed: n.reporter.Beat, Log: deps.Log,
 		Now: func() time.Time { return n.clock.At(time.Now()) },
 	})
 	n.street = ingress.New(cfg.Street, ingress.Deps{Handler: n.handler.Serve, Log: deps.Log})

@@ -169,7 +169,7 @@ func TestLife(t *testing.T) {
 	})
 	bad := table(4)
 	bad.Providers[0].Kind = "unheard-of"
-	if err := capital.bus.PublishConfig(bad); err != nil {
+	if err := capital.bus.PublishConfig(bad, ""); err != nil {
 		t.Fatal(err)
 	}
 	capital.until("the bad revision is refused with its reason", func() bool {

@@ -51,7 +51,7 @@ func TestScriptedProvidersAreWhatTheTableSays(t *testing.T) {
 	if body, took := ask("sage-1"); !strings.Contains(body, "Hello from Sage") || took < 300*time.Millisecond {
 		t.Errorf("after %v: %s", took, body)
 	}
-	if err := capital.bus.PublishConfig(cast(4, "Swallow")); err != nil {
+	if err := capital.bus.PublishConfig(cast(4, "Swallow"), ""); err != nil {
 		t.Fatal(err)
 	}
 	capital.until("the new table is in use", func() bool {

@@ -219,6 +219,43 @@ func TestTraceOfAFailover(t *testing.T) {
 	})
 }
 
+// checkApplied wants every node to apply the push in the same trace, and to tell what it changed there.
+func checkApplied(t *testing.T, house *House, read func() []traced, step, push traced) {
+	t.Helper()
+	told, _ := step.Attributes["aimux.transition"].([]string)
+	if len(told) == 0 {
+		t.Fatalf("the step tells no transition: %+v", step)
+	}
+	change, _, _ := strings.Cut(told[0], ": ") // provider/model
+	nodes := map[any]traced{}
+	eventually(t, "every node's applying", func() error {
+		clear(nodes)
+		for _, s := range read() {
+			if s.Name == "apply table" && s.ParentSpanID == push.SpanID {
+				nodes[s.Attributes["aimux.node"]] = s
+			}
+		}
+		if len(nodes) != len(house.Data) {
+			return fmt.Errorf("%d of %d nodes", len(nodes), len(house.Data))
+		}
+		return nil
+	})
+	for node, s := range nodes {
+		checkSpan(t, s, "apply table", "consumer", push.SpanID, "unset", map[string]any{
+			"messaging.system": "nats", "messaging.operation.type": "process", "messaging.operation.name": "apply", "messaging.destination.name": "health",
+			"aimux.node": node, "aimux.region": "local", "aimux.leader": push.Attributes["aimux.leader"], "aimux.epoch": push.Attributes["aimux.epoch"],
+			"aimux.health_seq": push.Attributes["aimux.health_seq"], "aimux.table_revision": push.Attributes["aimux.table_revision"],
+			"aimux.drift": int64(0), "aimux.applied": true, "aimux.changes": any(nil), "aimux.transition": any(nil),
+		})
+		if s.TraceID != step.TraceID || s.Service != "aimux-dataplane" {
+			t.Errorf("%v applies in trace %s of %s, want %s", node, s.TraceID, s.Service, step.TraceID)
+		}
+		if n, _ := s.Attributes["aimux.changes"].(int64); n < 1 || !strings.Contains(fmt.Sprint(s.Attributes["aimux.transition"]), change) {
+			t.Errorf("%v changed %d: %v, want %s", node, n, s.Attributes["aimux.transition"], told)
+		}
+	}
+}
+
 // checkTransition fails until the circuit opens, and wants the control plane's step, its push, and the link to an attempt.
 func checkTransition(t *testing.T, house *House, read func() []traced) {
 	t.Helper()
@@ -253,6 +290,7 @@ func checkTransition(t *testing.T, house *House, read func() []traced) {
 	checkSpan(t, push, "send health", "producer", step.SpanID, "unset", map[string]any{
 		"messaging.system": "nats", "messaging.operation.type": "send", "messaging.destination.name": "health", "aimux.health_seq": any(nil),
 	})
+	checkApplied(t, house, read, step, push)
 	if cause.Attributes["gen_ai.provider.name"] != "sick" || cause.Attributes["error.type"] == nil {
 		t.Errorf("the cause is %+v", cause)
 	}

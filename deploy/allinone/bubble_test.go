@@ -77,7 +77,7 @@ func newTown(t *testing.T) *town {
 	w.plane.LookupEnv = func(string) (string, bool) { return "", false }
 	w.plane.Log = slog.New(slog.DiscardHandler)
 	ear := w.connect("ear")
-	stop, err := ear.WatchHealth(func(h *tablev1.Health) {
+	stop, err := ear.WatchHealth(func(h *tablev1.Health, _ string) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		if h.GetHeader().GetEpoch() >= w.heard.GetHeader().GetEpoch() {

@@ -96,7 +96,7 @@ func TestServerComesLate(t *testing.T) {
 	node := join(t, bus.Config{URL: url, Name: "node-1", Changed: func(up bool) { changed <- up }})
 	cp := join(t, bus.Config{URL: url, Name: "cp-1"})
 	heard := make(chan uint64, 1)
-	if _, err := node.WatchHealth(func(m *tablev1.Health) { heard <- m.GetHeader().GetHealthSeq() }); err != nil {
+	if _, err := node.WatchHealth(func(m *tablev1.Health, _ string) { heard <- m.GetHeader().GetHealthSeq() }); err != nil {
 		t.Fatal(err)
 	}
 	if err := node.SendHeartbeat(&tablev1.Heartbeat{}); !errors.Is(err, bus.ErrDown) || node.Connected() {
@@ -144,7 +144,7 @@ func publishUntilHeard(t *testing.T, cp *bus.Bus, heard <-chan uint64, seq uint6
 			}
 		case <-tick.C:
 			// ErrDown until this side is connected too.
-			_ = cp.PublishHealth(&tablev1.Health{Header: &tablev1.Header{Cluster: bustest.Cluster, HealthSeq: seq}})
+			_ = cp.PublishHealth(&tablev1.Health{Header: &tablev1.Header{Cluster: bustest.Cluster, HealthSeq: seq}}, "")
 		case <-deadline:
 			t.Fatal("never heard")
 		}
@@ -190,15 +190,15 @@ func TestSlowHandlerOverflows(t *testing.T) {
 	slow, quick, cp := bustest.Join(t, inProcess, "node-1"), bustest.Join(t, inProcess, "node-2"), bustest.Join(t, inProcess, "cp-1")
 	const count = 200
 	release, heard := make(chan struct{}), make(chan struct{}, count)
-	if _, err := slow.WatchHealth(func(*tablev1.Health) { <-release }); err != nil {
+	if _, err := slow.WatchHealth(func(_ *tablev1.Health, _ string) { <-release }); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := quick.WatchHealth(func(*tablev1.Health) { heard <- struct{}{} }); err != nil {
+	if _, err := quick.WatchHealth(func(_ *tablev1.Health, _ string) { heard <- struct{}{} }); err != nil {
 		t.Fatal(err)
 	}
 	bustest.Settle(t, slow, quick)
 	for seq := range uint64(count) {
-		if err := cp.PublishHealth(&tablev1.Health{Header: &tablev1.Header{Cluster: bustest.Cluster, HealthSeq: seq}}); err != nil {
+		if err := cp.PublishHealth(&tablev1.Health{Header: &tablev1.Header{Cluster: bustest.Cluster, HealthSeq: seq}}, ""); err != nil {
 			t.Fatal(err)
 		}
 		<-heard

@@ -29,14 +29,15 @@ func (b *Bus) WatchHeartbeats(handle func(*tablev1.Heartbeat)) (stop func(), err
 	return watch(b, b.lanes.heartbeats, b.inCluster("region.*.node.*"), accept, handle)
 }
 
-// PublishConfig tells every node of the region what to route by. Only the leader calls it.
-func (b *Bus) PublishConfig(m *tablev1.Config) error {
-	return b.publish(b.lanes.config, b.inRegion("config"), m)
+// PublishConfig tells every node of the region what to route by, and the W3C traceparent of the push; empty means that it is not traced. Only the
+// leader calls it.
+func (b *Bus) PublishConfig(m *tablev1.Config, traceparent string) error {
+	return b.publishTraced(b.lanes.config, b.inRegion("config"), m, traceparent)
 }
 
-// PublishHealth tells the nodes of the region how the targets are. Only the leader calls it.
-func (b *Bus) PublishHealth(m *tablev1.Health) error {
-	return b.publish(b.lanes.health, b.inRegion("health"), m)
+// PublishHealth tells the nodes of the region how the targets are, and the traceparent as PublishConfig does. Only the leader calls it.
+func (b *Bus) PublishHealth(m *tablev1.Health, traceparent string) error {
+	return b.publishTraced(b.lanes.health, b.inRegion("health"), m, traceparent)
 }
 
 // ServeConfig answers nodes that ask for the Config in force. A nil from current leaves them to ask another replica after

@@ -23,7 +23,7 @@
 // # Whom to believe
 //
 // Every message proves that a party with the cluster's key made it, for its subject (seal.go); what does not is counted (Traffic.Forged)
-// and dropped. What each party may say and hear on a server that authorizes is in permissions.go.
+// and dropped. Of headers only the bytes are told, and they are not proved: the traceparent of a push makes a span, and nothing else. What each party may say and hear on a server that authorizes is in permissions.go.
 //
 // # What can be relied on
 //

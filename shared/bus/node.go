@@ -31,16 +31,17 @@ func (b *Bus) SendSuspect(m *tablev1.Suspect) error {
 	return b.publish(b.lanes.suspects, b.inRegion("suspect."+b.cfg.Name), m)
 }
 
-// WatchConfig calls handle for each Config that the region's leader publishes. The node must still fence it by revision.
-func (b *Bus) WatchConfig(handle func(*tablev1.Config)) (stop func(), err error) {
+// WatchConfig calls handle for each Config that the region's leader publishes, with the traceparent of its push, which nobody has proved and which is empty
+// where it is not traced. The node must still fence it by revision.
+func (b *Bus) WatchConfig(handle func(m *tablev1.Config, traceparent string)) (stop func(), err error) {
 	accept := func(m *tablev1.Config, _ string) bool { return m.GetHeader().GetCluster() == b.cfg.Cluster }
-	return watch(b, b.lanes.config, b.inRegion("config"), accept, handle)
+	return watchTraced(b, b.lanes.config, b.inRegion("config"), accept, handle)
 }
 
-// WatchHealth calls handle for each Health published for this region. The node must still fence it by (epoch, seq).
-func (b *Bus) WatchHealth(handle func(*tablev1.Health)) (stop func(), err error) {
+// WatchHealth calls handle for each Health published for this region, as WatchConfig does. The node must still fence it by (epoch, seq).
+func (b *Bus) WatchHealth(handle func(m *tablev1.Health, traceparent string)) (stop func(), err error) {
 	accept := func(m *tablev1.Health, _ string) bool { return m.GetHeader().GetCluster() == b.cfg.Cluster }
-	return watch(b, b.lanes.health, b.inRegion("health"), accept, handle)
+	return watchTraced(b, b.lanes.health, b.inRegion("health"), accept, handle)
 }
 
 // WatchSuspects calls handle for what peers suspect; never for this node's own words.

@@ -29,8 +29,8 @@ func TestRegions(t *testing.T) {
 			watching(cp.WatchOutcomes(func(b *outcomev1.Batch) { tell("outcomes of " + b.GetNode()) })),
 			watching(cp.WatchHeartbeats(func(h *tablev1.Heartbeat) { tell("heartbeat of " + h.GetNode()) })),
 			watching(cp.WatchDigests(func(d *tablev1.RegionDigest) { tell("digest of " + d.GetRegion()) })),
-			watching(node.WatchConfig(func(c *tablev1.Config) { tell("config of " + c.GetHeader().GetLeader()) })),
-			watching(node.WatchHealth(func(h *tablev1.Health) { tell("health of " + h.GetHeader().GetLeader()) })),
+			watching(node.WatchConfig(func(c *tablev1.Config, _ string) { tell("config of " + c.GetHeader().GetLeader()) })),
+			watching(node.WatchHealth(func(h *tablev1.Health, _ string) { tell("health of " + h.GetHeader().GetLeader()) })),
 		} {
 			if err != nil {
 				t.Fatal(err)
@@ -42,7 +42,7 @@ func TestRegions(t *testing.T) {
 	header := &tablev1.Header{Cluster: bustest.Cluster, Leader: "cp-1"}
 	for _, err := range []error{
 		node.SendOutcomes(&outcomev1.Batch{}), node.SendHeartbeat(&tablev1.Heartbeat{}), leader.PublishDigest(&tablev1.RegionDigest{Header: header}),
-		leader.PublishConfig(&tablev1.Config{Header: header}), leader.PublishHealth(&tablev1.Health{Header: header}),
+		leader.PublishConfig(&tablev1.Config{Header: header}, ""), leader.PublishHealth(&tablev1.Health{Header: header}, ""),
 		leader.PublishDigest(&tablev1.RegionDigest{Header: &tablev1.Header{Cluster: "another"}}),
 	} {
 		if err != nil {

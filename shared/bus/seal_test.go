@@ -26,8 +26,8 @@ func TestWhoOwnsNATSMakesNoTable(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	must(node.WatchConfig(func(m *tablev1.Config) { heard <- "config of " + m.GetHeader().GetLeader() }))
-	must(node.WatchHealth(func(m *tablev1.Health) { heard <- "health of " + m.GetHeader().GetLeader() }))
+	must(node.WatchConfig(func(m *tablev1.Config, _ string) { heard <- "config of " + m.GetHeader().GetLeader() }))
+	must(node.WatchHealth(func(m *tablev1.Health, _ string) { heard <- "health of " + m.GetHeader().GetLeader() }))
 	must(cp.WatchOutcomes(func(m *outcomev1.Batch) { heard <- "outcomes of " + m.GetNode() }))
 	must(cp.WatchLead(func(m *tablev1.Header) { heard <- "lead of " + m.GetLeader() }))
 
@@ -40,7 +40,7 @@ func TestWhoOwnsNATSMakesNoTable(t *testing.T) {
 	head := func(leader string) *tablev1.Header {
 		return &tablev1.Header{Cluster: bustest.Cluster, Epoch: 1, Leader: leader, HealthSeq: 1, ConfigRevision: 1}
 	}
-	if err := cp.PublishHealth(&tablev1.Health{Header: head("cp-1")}); err != nil {
+	if err := cp.PublishHealth(&tablev1.Health{Header: head("cp-1")}, ""); err != nil {
 		t.Fatal(err)
 	}
 	if got := <-heard; got != "health of cp-1" {
@@ -70,7 +70,7 @@ func TestWhoOwnsNATSMakesNoTable(t *testing.T) {
 		}
 	}
 	for _, err := range []error{
-		forger.PublishHealth(&tablev1.Health{Header: head("forger")}), forger.PublishConfig(&tablev1.Config{Header: head("forger")}), forger.PublishLead(head("forger")),
+		forger.PublishHealth(&tablev1.Health{Header: head("forger")}, ""), forger.PublishConfig(&tablev1.Config{Header: head("forger")}, ""), forger.PublishLead(head("forger")),
 	} {
 		if err != nil {
 			t.Fatal(err)
@@ -78,7 +78,7 @@ func TestWhoOwnsNATSMakesNoTable(t *testing.T) {
 	}
 	bustest.Settle(t, forger)
 	// What is genuine and comes after all that is heard next.
-	if err := cp.PublishHealth(&tablev1.Health{Header: head("cp-1")}); err != nil {
+	if err := cp.PublishHealth(&tablev1.Health{Header: head("cp-1")}, ""); err != nil {
 		t.Fatal(err)
 	}
 	if got := <-heard; got != "health of cp-1" {
@@ -153,7 +153,7 @@ func BenchmarkHealth(b *testing.B) {
 	dial := bustest.Serve(b)
 	node, cp := bustest.Join(b, dial, "node-1"), bustest.Join(b, dial, "cp-1")
 	heard := make(chan struct{}, 1)
-	if _, err := node.WatchHealth(func(*tablev1.Health) { heard <- struct{}{} }); err != nil {
+	if _, err := node.WatchHealth(func(_ *tablev1.Health, _ string) { heard <- struct{}{} }); err != nil {
 		b.Fatal(err)
 	}
 	bustest.Settle(b, node)
@@ -162,7 +162,7 @@ func BenchmarkHealth(b *testing.B) {
 		table.Targets = append(table.Targets, &tablev1.TargetHealth{Provider: "some-provider", Model: "some-model", WeightPpm: 1_000_000, Reason: "healthy"})
 	}
 	for b.Loop() {
-		if err := cp.PublishHealth(table); err != nil {
+		if err := cp.PublishHealth(table, ""); err != nil {
 			b.Fatal(err)
 		}
 		<-heard

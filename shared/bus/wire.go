@@ -86,26 +86,43 @@ type message[T any] interface {
 	proto.Message
 }
 
-// watch subscribes to messages of one type. accept answers whether the message belongs here; from is the subject's last token.
+// traceHeader carries the W3C traceparent of a push beside its bytes. It is not proved, so nothing but a span may follow from it.
+const traceHeader = "traceparent"
+
+// watch is watchTraced for who does not ask by what a message was caused.
 func watch[T any, M message[T]](b *Bus, l *lane, subject string, accept func(m M, from string) bool, handle func(M)) (stop func(), err error) {
+	return watchTraced(b, l, subject, accept, func(m M, _ string) { handle(m) })
+}
+
+// watchTraced subscribes to messages of one type. accept answers whether the message belongs here; from is the subject's last token.
+func watchTraced[T any, M message[T]](b *Bus, l *lane, subject string, accept func(m M, from string) bool, handle func(m M, traceparent string)) (stop func(), err error) {
 	return b.subscribe(l, subject, "", func(raw *nats.Msg) bool {
 		m := M(new(T))
 		if proto.Unmarshal(raw.Data, m) != nil || !accept(m, raw.Subject[strings.LastIndexByte(raw.Subject, '.')+1:]) {
 			return false
 		}
-		handle(m)
+		handle(m, raw.Header.Get(traceHeader))
 		return true
 	})
 }
 
 // publish sends one message, or counts it as unsent and says why.
 func (b *Bus) publish(l *lane, subject string, m proto.Message) error {
+	return b.publishTraced(l, subject, m, "")
+}
+
+// publishTraced is publish, with the traceparent of what caused the message unless that is empty.
+func (b *Bus) publishTraced(l *lane, subject string, m proto.Message, traceparent string) error {
 	body, err := proto.Marshal(m)
 	if err != nil {
 		l.unsent.Add(1)
 		return fmt.Errorf("encoding for %q: %w", subject, err)
 	}
-	return b.send(l, &nats.Msg{Subject: subject, Data: b.seals.close(l.proof, subject, body)})
+	message := &nats.Msg{Subject: subject, Data: b.seals.close(l.proof, subject, body)}
+	if traceparent != "" {
+		message.Header = nats.Header{traceHeader: {traceparent}}
+	}
+	return b.send(l, message)
 }
 
 func (b *Bus) send(l *lane, m *nats.Msg) error {

@@ -18,20 +18,21 @@ import (
 	"github.com/aimux/aimux/shared/clock"
 	"github.com/aimux/aimux/shared/route"
 	"github.com/aimux/aimux/shared/secret"
+	"github.com/aimux/aimux/shared/telemetry"
 )
 
 // Bus is where tables come from. Its watches call from goroutines of their own.
 type Bus interface {
-	WatchConfig(handle func(*tablev1.Config)) (stop func(), err error)
-	WatchHealth(handle func(*tablev1.Health)) (stop func(), err error)
+	WatchConfig(handle func(m *tablev1.Config, traceparent string)) (stop func(), err error)
+	WatchHealth(handle func(m *tablev1.Health, traceparent string)) (stop func(), err error)
 	FetchConfig(ctx context.Context) (*tablev1.Config, error)
 }
 
 // Deps is what a Keeper needs of its owner. W is whatever the owner derives from a configuration before it is put to use.
 type Deps[W any] struct {
-	// Node is this node's name, Boot this process's, as heartbeats say them.
-	Node string
-	Boot uint64
+	// Node is this node's name in its Region, Boot this process's, as heartbeats say them.
+	Node, Region string
+	Boot         uint64
 	// Bus may be nil: then the table is what the disk or Take gives.
 	Bus Bus
 	// Path of the copy on disk; empty means that none is kept.
@@ -46,6 +47,8 @@ type Deps[W any] struct {
 	// Whoever sent it does not know of the other, and has to hear it from this node.
 	Deposed func()
 	Log     *slog.Logger
+	// Tracer makes a span of each push that is applied and was traced; nil means none.
+	Tracer *telemetry.Tracer
 	// Now is the time by a clock that nobody sets; what others tell of moments is moved to it.
 	Now func() time.Time
 }
@@ -137,10 +140,14 @@ func (k *Keeper[W]) Status() Status {
 	return s
 }
 
-// TakeConfig applies a configuration from the bus if it is newer and can be used.
-func (k *Keeper[W]) TakeConfig(c *tablev1.Config) {
+// TakeConfig applies a configuration from the bus if it is newer and can be used. traceparent is that of its push; empty if that was not traced.
+func (k *Keeper[W]) TakeConfig(c *tablev1.Config, traceparent string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.traced("config", traceparent, c.GetHeader(), func() applied { return k.takeConfig(c) })
+}
+
+func (k *Keeper[W]) takeConfig(c *tablev1.Config) applied {
 	have := k.config.GetHeader().GetConfigRevision()
 	revision := c.GetHeader().GetConfigRevision()
 	switch {
@@ -153,21 +160,21 @@ func (k *Keeper[W]) TakeConfig(c *tablev1.Config) {
 			k.source = FromBus // a copy from disk was up to date
 			k.deps.Changed(true)
 		}
-		return
+		return applied{}
 	case k.base != nil && revision < have:
 		// A message that was overtaken is no news. A new leader that insists has lost its store, and an operator must hear it.
 		if c.GetHeader().GetEpoch() > k.epoch {
-			k.refuse(revision, "", fmt.Sprintf("revision %d is older than %d, which this node has: the catalog's store went back; remove the node's data directory to accept it", revision, have))
+			return k.refuse(revision, "", fmt.Sprintf("revision %d is older than %d, which this node has: the catalog's store went back; remove the node's data directory to accept it", revision, have))
 		}
-		return
+		return applied{}
 	}
 	// It may be any replica's, so its clock is known by this message alone: enough for the ends of overrides.
 	c = clock.Config(c, new(clock.Skew).Hear(k.deps.Now().UnixMilli(), 0, c.GetHeader().GetIssuedUnixMs()))
 	if err := k.apply(c, FromBus); err != nil {
-		k.refuse(revision, "", err.Error())
-		return
+		return k.refuse(revision, "", err.Error())
 	}
 	poke(k.save)
+	return applied{taken: true}
 }
 
 // apply validates and warms c and swaps it in. The caller holds the lock.
@@ -198,13 +205,14 @@ func (k *Keeper[W]) apply(c *tablev1.Config, source Source) error {
 }
 
 // refuse keeps what there is and says why. The caller holds the lock.
-func (k *Keeper[W]) refuse(revision uint64, path, reason string) {
+func (k *Keeper[W]) refuse(revision uint64, path, reason string) applied {
 	if k.nack.GetConfigRevision() == revision && k.nack.GetReason() == reason {
-		return
+		return applied{refused: reason}
 	}
 	k.nack = &tablev1.Nack{ConfigRevision: revision, Path: path, Reason: reason}
 	k.deps.Log.Error("configuration refused; the last good one stays in use", "revision", revision, "reason", reason)
 	k.deps.Changed(true)
+	return applied{refused: reason}
 }
 
 func (k *Keeper[W]) open(p *tablev1.Provider, c *tablev1.Credential) (secret.Secret, error) {
@@ -218,10 +226,14 @@ func (k *Keeper[W]) open(p *tablev1.Provider, c *tablev1.Credential) (secret.Sec
 // deposedEvery is how often at most Deps.Deposed is called.
 const deposedEvery = 200 * time.Millisecond
 
-// TakeHealth applies a view of health if its speaker and its number are newer than all before.
-func (k *Keeper[W]) TakeHealth(h *tablev1.Health) {
+// TakeHealth applies a view of health if its speaker and its number are newer than all before. traceparent is as TakeConfig's.
+func (k *Keeper[W]) TakeHealth(h *tablev1.Health, traceparent string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.traced("health", traceparent, h.GetHeader(), func() applied { return applied{taken: k.takeHealth(h)} })
+}
+
+func (k *Keeper[W]) takeHealth(h *tablev1.Health) (taken bool) {
 	head := h.GetHeader()
 	now := k.deps.Now()
 	if head.GetEpoch() < k.epoch && now.Sub(k.deposed) >= deposedEvery {
@@ -231,7 +243,7 @@ func (k *Keeper[W]) TakeHealth(h *tablev1.Health) {
 	newer := head.GetEpoch() > k.epoch || head.GetEpoch() == k.epoch && head.GetHealthSeq() > k.seq
 	behind := head.GetConfigRevision() < k.config.GetHeader().GetConfigRevision()
 	if !newer || behind || head.GetEpoch() > clock.EpochMax {
-		return
+		return false
 	}
 	h = clock.Health(h, k.skew.Hear(now.UnixMilli(), head.GetEpoch(), head.GetIssuedUnixMs()))
 	k.disown(h)
@@ -241,13 +253,14 @@ func (k *Keeper[W]) TakeHealth(h *tablev1.Health) {
 		poke(k.fetch)
 	}
 	if k.base == nil {
-		return
+		return false
 	}
 	before := k.base
 	k.base = before.WithHealth(h)
 	k.show(now)
 	k.deps.Changed(false)
 	k.narrate(before, k.base)
+	return true
 }
 
 // narrate tells whoever debugs which targets stand otherwise from now on.
@@ -383,7 +396,7 @@ func (k *Keeper[W]) fetchOnce(ctx context.Context, wait time.Duration) (again <-
 	defer cancel()
 	c, err := k.deps.Bus.FetchConfig(ctx)
 	if err == nil {
-		k.TakeConfig(c)
+		k.TakeConfig(c, "")
 		return nil, fetchWaitMin
 	}
 	if !errors.Is(err, bus.ErrDown) && !errors.Is(err, bus.ErrNobody) && ctx.Err() == nil {

@@ -2,6 +2,7 @@ package keeper
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -72,8 +73,8 @@ func TestFence(t *testing.T) {
 	if k.Snapshot() != nil {
 		t.Fatal("a table out of nothing")
 	}
-	k.TakeConfig(config(t, 3))
-	k.TakeConfig(config(t, 2))
+	k.TakeConfig(config(t, 3), "")
+	k.TakeConfig(config(t, 2), "")
 	if got := k.Snapshot().Table.Revision().Config; got != 3 {
 		t.Fatalf("revision %d", got)
 	}
@@ -92,7 +93,7 @@ func TestFence(t *testing.T) {
 		{health(clock.EpochMax+1, 1, 3, healthy), route.CircuitOpen}, // after which no leader could ever speak
 		{health(11, 2, 4, healthy), route.Healthy},                   // ahead of our configuration: obeyed, and fetched
 	} {
-		k.TakeHealth(step.h)
+		k.TakeHealth(step.h, "")
 		if got := state(k); got != step.want {
 			t.Errorf("step %d: %v, want %v", i, got, step.want)
 		}
@@ -100,7 +101,7 @@ func TestFence(t *testing.T) {
 	if len(k.fetch) != 1 {
 		t.Error("a configuration that others have is not fetched")
 	}
-	k.TakeConfig(config(t, 4))
+	k.TakeConfig(config(t, 4), "")
 	if got := state(k); got != route.Healthy || k.Snapshot().Table.Revision().Config != 4 {
 		t.Errorf("after a new configuration: %v", k.Snapshot().Table.Revision())
 	}
@@ -109,33 +110,33 @@ func TestFence(t *testing.T) {
 // A configuration that cannot be used leaves the last good one, and says why.
 func TestBadConfig(t *testing.T) {
 	k := newKeeper(t, "")
-	k.TakeConfig(config(t, 3))
+	k.TakeConfig(config(t, 3), "")
 	before := k.Snapshot()
 	bad := config(t, 4)
 	bad.Providers[0].Protocol = "smoke signals"
-	k.TakeConfig(bad)
+	k.TakeConfig(bad, "")
 	if s := k.Status(); k.Snapshot() != before || s.Nack.GetConfigRevision() != 4 || !strings.Contains(s.Nack.GetReason(), "smoke signals") {
 		t.Errorf("status %+v", s)
 	}
 	wrongKey := config(t, 5)
 	wrongKey.Providers[0].BaseUrl = "https://elsewhere.example.com"
-	k.TakeConfig(wrongKey)
+	k.TakeConfig(wrongKey, "")
 	if s := k.Status(); k.Snapshot() != before || s.Nack.GetConfigRevision() != 5 {
 		t.Errorf("a key was opened for another origin: %+v", s)
 	}
 	k.warm = errors.New("too cold")
-	k.TakeConfig(config(t, 6))
+	k.TakeConfig(config(t, 6), "")
 	if s := k.Status(); k.Snapshot() != before || s.Nack.GetReason() != "too cold" {
 		t.Errorf("status %+v", s)
 	}
 	k.warm = nil
-	k.TakeConfig(config(t, 7))
+	k.TakeConfig(config(t, 7), "")
 	if s := k.Status(); s.Nack != nil || s.Applied.GetConfigRevision() != 7 {
 		t.Errorf("after a good one: %+v", s)
 	}
 	back := config(t, 2)
 	back.Header.Epoch = 1 << 40
-	k.TakeConfig(back)
+	k.TakeConfig(back, "")
 	if s := k.Status(); s.Applied.GetConfigRevision() != 7 || !strings.Contains(s.Nack.GetReason(), "older") {
 		t.Errorf("a new leader with an old catalog: %+v", s)
 	}
@@ -148,7 +149,7 @@ func TestDisk(t *testing.T) {
 	if err := k.LoadDisk(); err != nil {
 		t.Fatalf("a first start: %v", err)
 	}
-	k.TakeConfig(config(t, 3))
+	k.TakeConfig(config(t, 3), "")
 	k.store()
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -167,7 +168,7 @@ func TestDisk(t *testing.T) {
 	if s := again.Status(); s.Source != FromDisk || s.Applied.GetConfigRevision() != 3 {
 		t.Errorf("%+v", s)
 	}
-	again.TakeConfig(config(t, 2))
+	again.TakeConfig(config(t, 2), "")
 	if again.Snapshot().Table.Revision().Config != 3 {
 		t.Error("below what it had before it was restarted")
 	}
@@ -190,8 +191,8 @@ func TestDisk(t *testing.T) {
 // Without news an open circuit becomes a suspicion after three seconds; with news it is open again.
 func TestAges(t *testing.T) {
 	k := newKeeper(t, "")
-	k.TakeConfig(config(t, 3))
-	k.TakeHealth(health(10, 1, 3, tablev1.State_STATE_CIRCUIT_OPEN))
+	k.TakeConfig(config(t, 3), "")
+	k.TakeHealth(health(10, 1, 3, tablev1.State_STATE_CIRCUIT_OPEN), "")
 	k.now = k.now.Add(2 * time.Second)
 	k.age()
 	if k.Snapshot().Table.Health(0).Stale {
@@ -202,7 +203,7 @@ func TestAges(t *testing.T) {
 	if !k.Snapshot().Table.Health(0).Stale {
 		t.Error("not stale after four seconds")
 	}
-	k.TakeHealth(health(10, 2, 3, tablev1.State_STATE_CIRCUIT_OPEN))
+	k.TakeHealth(health(10, 2, 3, tablev1.State_STATE_CIRCUIT_OPEN), "")
 	if h := k.Snapshot().Table.Health(0); h.Stale || h.State != route.CircuitOpen {
 		t.Errorf("after news: %+v", h)
 	}
@@ -211,23 +212,23 @@ func TestAges(t *testing.T) {
 // A node hears that it is an outlier, and why; and a word about an older revision is forgotten when its speaker has caught up.
 func TestToldOfItself(t *testing.T) {
 	k := newKeeper(t, "")
-	k.TakeConfig(config(t, 3))
+	k.TakeConfig(config(t, 3), "")
 	odd := health(10, 1, 3, tablev1.State_STATE_HEALTHY)
 	odd.Outliers, odd.OutlierReasons = []string{"n0", "n1"}, []string{"slow", "cut off"}
 	for i, step := range []struct {
 		h    *tablev1.Health
 		want string
 	}{{odd, "cut off"}, {health(10, 2, 3, tablev1.State_STATE_HEALTHY), ""}} {
-		if k.TakeHealth(step.h); k.Status().Outlier != step.want {
+		if k.TakeHealth(step.h, ""); k.Status().Outlier != step.want {
 			t.Errorf("step %d: %q, want %q", i, k.Status().Outlier, step.want)
 		}
 	}
 	older := config(t, 2)
 	older.Header.Epoch = 11
-	if k.TakeConfig(older); k.Status().Nack == nil {
+	if k.TakeConfig(older, ""); k.Status().Nack == nil {
 		t.Fatal("a new leader's older revision is not refused aloud")
 	}
-	if k.TakeConfig(config(t, 3)); k.Status().Nack != nil {
+	if k.TakeConfig(config(t, 3), ""); k.Status().Nack != nil {
 		t.Errorf("still refused: %v", k.Status().Nack)
 	}
 }
@@ -235,14 +236,14 @@ func TestToldOfItself(t *testing.T) {
 // Who still believes to lead learns from the nodes that somebody else does; not from every message, for it sends many.
 func TestADeposedLeaderIsTold(t *testing.T) {
 	k := newKeeper(t, "")
-	k.TakeConfig(config(t, 3))
-	k.TakeHealth(health(10, 1, 3, tablev1.State_STATE_HEALTHY))
-	k.TakeHealth(health(10, 1, 3, tablev1.State_STATE_HEALTHY))
+	k.TakeConfig(config(t, 3), "")
+	k.TakeHealth(health(10, 1, 3, tablev1.State_STATE_HEALTHY), "")
+	k.TakeHealth(health(10, 1, 3, tablev1.State_STATE_HEALTHY), "")
 	if k.deposed != 0 {
 		t.Error("the leader itself was told, for a message that came twice")
 	}
 	for seq := range uint64(100) { // a second
-		k.TakeHealth(health(9, seq, 3, tablev1.State_STATE_HEALTHY))
+		k.TakeHealth(health(9, seq, 3, tablev1.State_STATE_HEALTHY), "")
 		if k.deposed == 0 {
 			t.Fatal("not told at once")
 		}
@@ -257,11 +258,11 @@ func TestADeposedLeaderIsTold(t *testing.T) {
 func TestSharesOnDisk(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "table")
 	first := newKeeper(t, path)
-	first.TakeConfig(config(t, 3))
+	first.TakeConfig(config(t, 3), "")
 	first.store()
 	h := health(9, 1, 3, tablev1.State_STATE_CIRCUIT_OPEN)
 	h.NodesLive, h.RegionSharePpm, h.Targets[0].CapacitySharePpm = 5, 300_000, 250_000
-	first.TakeHealth(h)
+	first.TakeHealth(h, "")
 	first.storeShares()
 	second := newKeeper(t, path)
 	if err := second.LoadDisk(); err != nil {
@@ -280,5 +281,32 @@ func TestSharesOnDisk(t *testing.T) {
 	third := newKeeper(t, path)
 	if err := third.LoadDisk(); err != nil || third.Snapshot().Table.NodesHeard() != 0 {
 		t.Errorf("damaged shares: %v, %d nodes", err, third.Snapshot().Table.NodesHeard())
+	}
+}
+
+// Two tables differ by the targets that came, went, or stand otherwise.
+func TestChanged(t *testing.T) {
+	k := newKeeper(t, "")
+	if n, _ := changed(nil, nil); n != 0 {
+		t.Errorf("%d changes of nothing", n)
+	}
+	k.TakeConfig(config(t, 3), "")
+	first := k.Snapshot().Table
+	k.TakeHealth(health(10, 1, 3, tablev1.State_STATE_CIRCUIT_OPEN), "")
+	second := k.Snapshot().Table
+	other := config(t, 4)
+	other.Providers[0].Models = append(other.Providers[0].Models, &tablev1.Model{Id: "m2", Has: 1})
+	other.Providers[0].Models[0].Id = "m1"
+	k.TakeConfig(other, "")
+	for _, row := range []struct {
+		before, after *route.Table
+		want          string
+	}{
+		{nil, first, "[p/m: new, healthy]"}, {first, first, "[]"}, {first, second, "[p/m: healthy to circuit_open]"}, {second, first, "[p/m: circuit_open to healthy]"},
+		{first, k.Snapshot().Table, "[p/m1: new, healthy p/m2: new, healthy p/m: gone]"},
+	} {
+		if n, told := changed(row.before, row.after); fmt.Sprint(told) != row.want || n != len(told) {
+			t.Errorf("%d: %v, want %s", n, told, row.want)
+		}
 	}
 }

@@ -101,33 +101,40 @@ func heartbeatsReachAll(t *testing.T, join func(string) *bus.Bus) {
 }
 
 func tablesReachAll(t *testing.T, join func(string) *bus.Bus) {
-	const count = 20
+	const (
+		count  = 20
+		parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+	)
 	cp := join("cp-1")
 	type heard struct {
 		health chan *tablev1.Health
 		config chan *tablev1.Config
+		traces chan string
 	}
 	var nodes []heard
 	for i := range 3 {
-		h := heard{make(chan *tablev1.Health, count), make(chan *tablev1.Config, 1)}
+		h := heard{make(chan *tablev1.Health, count), make(chan *tablev1.Config, 1), make(chan string, 1)}
 		node := join(fmt.Sprintf("node-%d", i))
-		must(t)(node.WatchHealth(func(m *tablev1.Health) { h.health <- m }))
-		must(t)(node.WatchConfig(func(m *tablev1.Config) { h.config <- m }))
+		must(t)(node.WatchHealth(func(m *tablev1.Health, _ string) { h.health <- m }))
+		must(t)(node.WatchConfig(func(m *tablev1.Config, traceparent string) { h.config <- m; h.traces <- traceparent }))
 		Settle(t, node)
 		nodes = append(nodes, h)
 	}
 	config := &tablev1.Config{Header: header("cp-1", 0), Providers: []*tablev1.Provider{{Id: "zai"}}}
-	if err := cp.PublishConfig(config); err != nil {
+	if err := cp.PublishConfig(config, parent); err != nil {
 		t.Fatal(err)
 	}
 	for seq := range uint64(count) {
-		if err := cp.PublishHealth(&tablev1.Health{Header: header("cp-1", seq)}); err != nil {
+		if err := cp.PublishHealth(&tablev1.Health{Header: header("cp-1", seq)}, ""); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for i, n := range nodes {
 		if got := next(t, n.config); !proto.Equal(got, config) {
 			t.Errorf("node %d got config %v, want %v", i, got, config)
+		}
+		if got := next(t, n.traces); got != parent {
+			t.Errorf("node %d got it within %q, want %q", i, got, parent)
 		}
 		for seq := range uint64(count) {
 			if got := next(t, n.health).GetHeader().GetHealthSeq(); got != seq {
@@ -273,12 +280,12 @@ func explain(t *testing.T, join func(string) *bus.Bus) {
 func stoppedWatch(t *testing.T, join func(string) *bus.Bus) {
 	node, cp := join("node-1"), join("cp-1")
 	stopped, heard := make(chan uint64, 2), make(chan uint64, 2)
-	stop, err := node.WatchHealth(func(m *tablev1.Health) { stopped <- m.GetHeader().GetHealthSeq() })
+	stop, err := node.WatchHealth(func(m *tablev1.Health, _ string) { stopped <- m.GetHeader().GetHealthSeq() })
 	must(t)(stop, err)
-	must(t)(node.WatchHealth(func(m *tablev1.Health) { heard <- m.GetHeader().GetHealthSeq() }))
+	must(t)(node.WatchHealth(func(m *tablev1.Health, _ string) { heard <- m.GetHeader().GetHealthSeq() }))
 	Settle(t, node)
 	for seq := range uint64(2) {
-		if err := cp.PublishHealth(&tablev1.Health{Header: header("cp-1", seq)}); err != nil {
+		if err := cp.PublishHealth(&tablev1.Health{Header: header("cp-1", seq)}, ""); err != nil {
 			t.Fatal(err)
 		}
 		next(t, heard)
@@ -311,7 +318,7 @@ func closedBus(t *testing.T, join func(string) *bus.Bus) {
 	if err := node.SendHeartbeat(&tablev1.Heartbeat{}); !errors.Is(err, bus.ErrClosed) {
 		t.Errorf("publishing: %v, want ErrClosed", err)
 	}
-	if _, err := node.WatchHealth(func(*tablev1.Health) {}); !errors.Is(err, bus.ErrClosed) {
+	if _, err := node.WatchHealth(func(_ *tablev1.Health, _ string) {}); !errors.Is(err, bus.ErrClosed) {
 		t.Errorf("watching: %v, want ErrClosed", err)
 	}
 }
