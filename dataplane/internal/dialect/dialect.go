@@ -88,6 +88,10 @@ type Progress struct {
 	// Fault is set when the provider's own words ended the answer: an error event, an error in a 200, garbage.
 	Fault fault.Fault
 	Usage Usage
+	// Moves is how many events have brought the answer on. Pings, empty pieces and usage do not: they say that the provider is alive.
+	Moves int
+	// Hidden: reasoning is under way of which no word is shown; how it gets on cannot be seen.
+	Hidden bool
 	// Tokens is how many pieces of output have come: the base of an estimate when no usage ever comes.
 	Tokens int
 	// PlainText: nothing but text has been sent, so a continuation elsewhere is possible.

@@ -53,6 +53,17 @@ type Event struct {
 	Fault    *fault.Fault
 }
 
+// moves reports an event that brings the answer on.
+func (e *Event) moves() bool {
+	switch e.Kind {
+	case UsageNow, Failed:
+		return false
+	case TextPiece, ThoughtPiece, RefusalPiece, CallPiece:
+		return len(e.Text) > 0
+	}
+	return true
+}
+
 // Total is every token of the prompt, cached or not.
 func (u *Usage) Total() int { return u.Input + u.CacheRead + u.CacheWrite }
 

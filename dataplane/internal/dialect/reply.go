@@ -207,6 +207,10 @@ func (m *machine) watch(e *Event) {
 		p.Opened = true
 		p.Spoken = p.Spoken || len(e.Text) > 0 || e.Kind != TextPiece && e.Kind != ThoughtPiece
 	}
+	if e.moves() {
+		p.Moves++
+		p.Hidden = e.Kind == ThoughtStart
+	}
 	switch e.Kind {
 	case TextPiece:
 		p.Tokens++

@@ -28,6 +28,9 @@ func (t *try) why(f *fault.Fault) *fault.Fault {
 			own.Message = fmt.Sprintf("no answer began within %v", waited)
 		case fault.Stall:
 			own.Message = fmt.Sprintf("nothing more came for %v", t.x.idleLimit())
+			if time.Since(time.Unix(0, t.lastRead.Load())) < t.x.idleLimit() {
+				own.Message = fmt.Sprintf("nothing but signs of life came for %v", hollowTimes*t.x.idleLimit())
+			}
 		case fault.Deadline:
 			own.Message = fmt.Sprintf("the request's time was over after %v", time.Since(t.x.began).Round(time.Millisecond))
 		default:

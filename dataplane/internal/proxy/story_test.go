@@ -560,6 +560,63 @@ func TestSilenceIsFoundInTime(t *testing.T) {
 	}
 }
 
+// An answer that only shows signs of life has stalled, whichever they are; one that thinks in silence has not, as long as it shows them.
+func TestSignsOfLife(t *testing.T) {
+	t.Parallel()
+	const idle = 300 * time.Millisecond
+	event := func(body string) string { return "data: " + body + "\n\n" }
+	chunk := func(text string) string {
+		return event(`{"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":"` + text + `"},"finish_reason":null}]}`)
+	}
+	begin := event(`{"type":"message_start","message":{"id":"m","type":"message","role":"assistant","model":"m","content":[],"usage":{"input_tokens":1,"output_tokens":1}}}`)
+	block := func(kind string) string {
+		return event(`{"type":"content_block_start","index":0,"content_block":` + kind + `}`)
+	}
+	for name, row := range map[string]struct {
+		protocol, opening, sign, rest string
+	}{
+		"empty pieces": {"openai", chunk("Hello"), chunk(""), ""},
+		"comments":     {"openai", chunk("Hello"), ": alive\n\n", ""},
+		"usage":        {"openai", chunk("Hello"), event(`{"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[],"usage":{"prompt_tokens":5,"completion_tokens":2,"total_tokens":7}}`), ""},
+		"empty deltas": {"anthropic", begin + block(`{"type":"text","text":""}`), event(`{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":""}}`), ""},
+		"pings":        {"anthropic", begin + block(`{"type":"text","text":""}`) + event(`{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Hello"}}`), event(`{"type":"ping"}`), ""},
+		"silent thought": {"anthropic", begin + block(`{"type":"thinking","thinking":"","signature":""}`), event(`{"type":"ping"}`),
+			event(`{"type":"content_block_delta","index":0,"delta":{"type":"signature_delta","signature":"x"}}`) + event(`{"type":"content_block_stop","index":0}`) +
+				event(`{"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":null},"usage":{"output_tokens":9}}`) + event(`{"type":"message_stop"}`)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			alive := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Type", "text/event-stream")
+				_, _ = io.WriteString(w, row.opening)
+				tick := time.NewTicker(idle / 10)
+				defer tick.Stop()
+				for begun := time.Now(); row.rest == "" || time.Since(begun) < (hollowTimes+1)*idle; {
+					_, _ = io.WriteString(w, row.sign)
+					_ = http.NewResponseController(w).Flush()
+					select {
+					case <-r.Context().Done():
+						return
+					case <-tick.C:
+					}
+				}
+				_, _ = io.WriteString(w, row.rest)
+			})
+			r := newRig(t, []backend{{id: "a", protocol: row.protocol, handler: alive}}, func(c *tablev1.Config, _ *Config) {
+				c.Policy.IdleTimeoutMs = uint32(idle.Milliseconds())
+			})
+			a := r.ask(row.protocol, true)
+			rec := r.last(1)
+			if row.rest != "" && (rec.Fault != fault.None || !strings.Contains(a.body, "message_stop")) {
+				t.Errorf("cut: %s %.300q", told(rec), a.body)
+			}
+			if row.rest == "" && (rec.Fault != fault.Stall || !strings.Contains(a.body, "signs of life")) {
+				t.Errorf("not found: %s %.300q", told(rec), a.body)
+			}
+		})
+	}
+}
+
 // Plain answers tell how long a token takes too, so that a node without streams knows when a plain one hangs.
 func TestPlainAnswersTellThePace(t *testing.T) {
 	t.Parallel()

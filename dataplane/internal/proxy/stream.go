@@ -85,6 +85,7 @@ func (x *exchange) pass(t *try, read []byte, end bool, now time.Time) (done, gon
 	gone = x.send(x.out, now)
 	p := t.reply.Progress()
 	t.chunks(p, now)
+	t.move(p, now)
 	switch {
 	case p.Fault.Kind != fault.None && !p.Done:
 		copied := p.Fault

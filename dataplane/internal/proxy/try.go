@@ -64,6 +64,8 @@ type try struct {
 	overdueAt, firstDue time.Time
 	expectFirst         time.Duration // the wait for the first token that is usual
 	late, lingering     bool
+	moves               int       // that the answer had made when it last moved
+	moved               time.Time // when that was
 }
 
 const (
@@ -181,6 +183,7 @@ func (t *try) resume() *fault.Fault {
 	var ok bool
 	x.mu.Lock()
 	rest.bytes, ok = t.reply.Resume(rest.bytes, t.body.bytes)
+	t.moved = time.Now()
 	x.mu.Unlock()
 	t.response.Close()
 	t.body.release()
@@ -240,6 +243,7 @@ func (t *try) take(read []byte, end bool, now time.Time) (spoke bool, f *fault.F
 	if !p.Spoken && x.found.Stream && len(t.held.bytes) > unspokenMax {
 		return false, &fault.Fault{Kind: fault.Garbage, Message: "the answer went on and on without saying anything", Sent: true}
 	}
+	t.move(p, now)
 	if p.Opened && !t.opened {
 		t.open(now)
 	}
@@ -275,9 +279,16 @@ func (t *try) chunks(p *dialect.Progress, now time.Time) {
 	}
 }
 
+// move notes how the answer gets on. The caller holds exchange.mu.
+func (t *try) move(p *dialect.Progress, now time.Time) {
+	if p.Moves != t.moves || p.Hidden {
+		t.moves, t.moved = p.Moves, now
+	}
+}
+
 // open notes that the first token is there: from now on silence counts, and no more the wait for it. The caller holds exchange.mu.
 func (t *try) open(now time.Time) {
-	t.opened = true
+	t.opened, t.moved = true, now
 	if t.streams {
 		t.first = now.Sub(t.began)
 	}

@@ -14,6 +14,9 @@ import (
 const (
 	firstTokenDefault = 60 * time.Second
 	idleDefault       = 60 * time.Second
+	// hollowTimes is how many times as long as it may be silent an answer may take with nothing but signs of life, as pings and empty pieces are:
+	// what a provider works out before it shows it, as the arguments of a call, takes minutes.
+	hollowTimes = 5
 	// lingerMax is how long an answer that is complete may take to close its connection in order.
 	lingerMax = 250 * time.Millisecond
 )
@@ -23,6 +26,12 @@ func (x *exchange) idleLimit() time.Duration {
 		return d
 	}
 	return idleDefault
+}
+
+// stallsAt is when an answer that has begun counts as stalled, if nothing comes until then. The caller holds mu.
+func (x *exchange) stallsAt(t *try) time.Time {
+	silent := time.Unix(0, t.lastRead.Load()).Add(x.idleLimit())
+	return earlier(silent, t.moved.Add(hollowTimes*x.idleLimit()))
 }
 
 func (x *exchange) startWatch() {
@@ -99,7 +108,7 @@ const pauseMin = 100 * time.Millisecond
 // request's own deadline stays. The caller holds mu.
 func (x *exchange) forgive(pause time.Duration) {
 	for _, t := range x.racing {
-		t.overdueAt, t.firstDue = t.overdueAt.Add(pause), t.firstDue.Add(pause)
+		t.overdueAt, t.firstDue, t.moved = t.overdueAt.Add(pause), t.firstDue.Add(pause), t.moved.Add(pause)
 		read := t.lastRead.Load()
 		t.lastRead.CompareAndSwap(read, read+pause.Nanoseconds()) // unless something has just been read
 	}
@@ -126,7 +135,7 @@ func (x *exchange) check(t *try, now time.Time) {
 			t.stop(fault.Canceled)
 		}
 	case t.opened:
-		if now.Sub(read) >= x.idleLimit() {
+		if !now.Before(x.stallsAt(t)) {
 			t.stop(fault.Stall)
 		}
 	default:
@@ -191,7 +200,7 @@ func (x *exchange) arm(now time.Time) {
 		case t.lingering:
 			due = earlier(due, read.Add(lingerMax))
 		case t.opened:
-			due = earlier(due, read.Add(x.idleLimit()))
+			due = earlier(due, x.stallsAt(t))
 		case !t.late:
 			due = earlier(due, earlier(t.overdueAt, t.firstDue))
 		default:
