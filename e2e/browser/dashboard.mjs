@@ -1,68 +1,6 @@
-// Uses the dashboard as a person would: node dashboard.mjs CHROMIUM ADMIN-URL PICTURES. Prints a line of JSON for each job: its name, how
-// long it took, and what went wrong.
+// Does each page's job on a running aimux, one of whose providers fails.
 
-import { mkdirSync, readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { chromium } from 'playwright-core';
-
-const [, , executablePath, base, pictures] = process.argv;
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-const soon = 30_000; // milliseconds after which something does not come; a busy machine takes its time
-
-mkdirSync(pictures, { recursive: true });
-const browser = await chromium.launch({
-  executablePath,
-  args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
-});
-const context = await browser.newContext({ viewport: { width: 1280, height: 860 }, colorScheme: 'light' });
-context.setDefaultTimeout(soon);
-const page = await context.newPage();
-
-// What no page may do: complain, break its own policy, or ask anybody else.
-const complaints = [];
-page.on('console', (message) => ['error', 'warning'].includes(message.type()) && complaints.push(message.text()));
-page.on('pageerror', (error) => complaints.push(error.stack));
-page.on('request', (request) => new URL(request.url()).origin === new URL(base).origin || complaints.push(`asked ${request.url()}`));
-
-const region = (name) => page.getByRole('region', { name, exact: true });
-const button = (name) => page.getByRole('button', { name, exact: true });
-const dialog = () => page.getByRole('dialog');
-
-async function see(locator, what) {
-  await locator.first().waitFor({ state: 'visible', timeout: soon }).catch(() => { throw new Error(`${what}: not seen`); });
-}
-
-async function gone(locator) {
-  await locator.first().waitFor({ state: 'hidden', timeout: soon });
-}
-
-async function until(what, condition) {
-  for (const end = Date.now() + soon; Date.now() < end; await page.waitForTimeout(50)) {
-    if (await condition()) return;
-  }
-  throw new Error(`${what}: not within ${soon} ms`);
-}
-
-function want(truth, what) {
-  if (!truth) throw new Error(what);
-}
-
-async function visit(name) {
-  await page.goto(`${base}/#/${name}`);
-  await see(page.getByRole('heading', { level: 1 }), `the heading of ${name}`);
-}
-
-// accessible has axe look at the page as it is, in light and dark, and takes its picture in both; of a dialog, one is enough.
-async function accessible(name, schemes = ['light', 'dark']) {
-  for (const colorScheme of schemes) {
-    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-    if (!(await page.evaluate(() => 'axe' in globalThis))) await page.evaluate(axe);
-    const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }));
-    await page.screenshot({ path: `${pictures}/${name}-${colorScheme}.png`, fullPage: !(await dialog().count()) });
-    want(!violations.length, `${name}, ${colorScheme}: ${violations.map((one) => `${one.id} (${one.nodes.map((node) => `${node.target.join(' ')}: ${node.failureSummary}`).join('; ')})`).join('; ')}`);
-  }
-  await page.emulateMedia({ colorScheme: 'light' });
-}
+import { accessible, base, button, context, dialog, fits, gone, page, perform, pictures, region, see, until, visit, want } from './person.mjs';
 
 const jobs = {
   // Ten seconds are a look and a click: what is wrong stands first, and its reason is one click away.
@@ -201,18 +139,32 @@ const jobs = {
     await visit('requests');
     await see(page.getByText('<img src=x onerror=alert(1)>').first(), 'the name that a hostile caller asked for, as text');
     await page.getByLabel('Only with a failure on the way').check();
-    await page.getByLabel('Look for').fill('sick');
+    await page.getByLabel('Provider').fill('sick');
+    await page.getByLabel('Status').selectOption('2xx');
+    await until('only what was rescued is shown', async () => {
+      const results = await region('Latest requests').getByText(/^[✓✕–] /).allInnerTexts();
+      return results.length > 0 && results.every((text) => text.startsWith('✓ after'));
+    });
+    want(/status%3D2xx/.test(page.url()) && /provider%3Dsick/.test(page.url()), `the address does not tell what is looked for: ${page.url()}`);
     await page.getByRole('button', { name: /^Show the decision/ }).first().click();
+    await see(page.getByText('Paused while a decision is open.'), 'that nothing moves while one reads');
     const attempts = page.getByRole('group', { name: 'Attempts' });
     await see(attempts, 'the attempts');
     const told = (await attempts.innerText()).replaceAll(/\s+/g, ' ');
     want(/1\. sick\/text ✕ server_error 500.*2\. \S+ ✓ good/.test(told), `the decision is not whole: ${told}`);
+    want(/steady|spare/.test(await page.locator('.decision').innerText()), 'who else was in line is not told');
     await accessible('requests');
-    await button('Pause').click();
-    const count = () => page.locator('.panel .note').first().innerText();
-    const held = await count();
+    const newest = () => region('Latest requests').getByRole('row').nth(1).getByRole('button').getAttribute('aria-label');
+    const held = await newest();
     await page.waitForTimeout(1500); // longer than a round
-    want(held === (await count()), 'paused, but it moves');
+    want(held === (await newest()), 'held, but it moves');
+    await page.getByRole('button', { name: /^Hide the decision/ }).click();
+    await gone(page.getByText('Paused while a decision is open.'));
+    await button('Pause').click();
+    await see(button('Go on'), 'how to go on');
+    await visit('requests/class=vision');
+    await see(page.getByText('None of the latest 2,048 requests is like that.'), 'that there is none');
+    want((await page.getByLabel('Class').inputValue()) === 'vision', 'the address does not fill the form');
   },
 
   async 'make a key, limit it, see who uses what, and revoke it'() {
@@ -263,28 +215,11 @@ const jobs = {
   },
 
   async 'read it on a telephone'() {
-    await page.setViewportSize({ width: 390, height: 800 });
     for (const name of ['', 'providers', 'providers/sick', 'routing', 'nodes', 'limits', 'requests']) {
       await visit(name);
-      await page.waitForTimeout(100);
-      const over = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
-      want(over <= 0, `${name || 'overview'} is ${over} pixels wider than the screen`);
-      await page.screenshot({ path: `${pictures}/narrow-${name.replace('/', '-') || 'overview'}.png` });
+      await fits(`narrow-${name.replace('/', '-') || 'overview'}`, [390]);
     }
   },
 };
 
-for (const [job, doing] of Object.entries(jobs)) {
-  const began = Date.now();
-  let problem = '';
-  try {
-    await doing();
-  } catch (error) {
-    problem = error.message;
-    await page.screenshot({ path: `${pictures}/failed-${job.replaceAll(/\W+/g, '-')}.png` });
-    await context.setOffline(false);
-  }
-  const said = complaints.splice(0).filter((text) => !(job === 'know what is old' && /ERR_INTERNET_DISCONNECTED/.test(text)) && !/status of 400/.test(text));
-  console.log(JSON.stringify({ job, ms: Date.now() - began, problem: [problem, ...said].filter(Boolean).join('\n') }));
-}
-await browser.close();
+await perform(jobs, (job, text) => job === 'know what is old' && /ERR_INTERNET_DISCONNECTED/.test(text) || /status of 400/.test(text));

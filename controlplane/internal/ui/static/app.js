@@ -1,7 +1,7 @@
 // The page around the pages: which is shown, where the focus goes, whether what is shown is of now.
 
 import { h, patch } from './element.js';
-import { begin, house, refresh, stale, transitionKey, watch } from './house.js';
+import { begin, house, refresh, soon, stale, transitionKey, watch, wish } from './house.js';
 import { clock, duration } from './format.js';
 import { attention, standingOf } from './standing.js';
 import * as session from './session.js';
@@ -28,11 +28,21 @@ const main = document.getElementById('main');
 function here() {
   const [, name = '', rest = ''] = location.hash.split('/');
   const found = pages.find(({ href }) => href === `#/${name}`) ?? pages[0];
-  return found.page === providers && rest ? { ...found, page: provider, argument: decodeURIComponent(rest) } : { ...found, argument: '' };
+  return { ...found, page: found.page === providers && rest ? provider : found.page, argument: decoded(rest) };
+}
+
+// decoded is a part of the address; one that is no text of anybody's stays as it is.
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 function draw() {
   const { href, page, argument } = here();
+  wish(page.question?.(argument));
   const urgent = attention().filter(({ standing }) => standing.rank > 0).length;
   patch(document.getElementById('nav'), pages.map((one) => h('a', { key: one.href, href: one.href, 'aria-current': one.href === href ? 'page' : null },
     one.name, one.href === '#/' && urgent > 0 && h('span', { class: 'number' }, urgent, h('span', { class: 'unseen' }, urgent === 1 ? ' thing needs attention' : ' things need attention')))));
@@ -84,6 +94,7 @@ function announce() {
 window.addEventListener('hashchange', () => {
   if (session.arrive()) refresh();
   draw();
+  soon();
   window.scrollTo(0, 0);
   main.querySelector('h1')?.focus();
 });

@@ -1,5 +1,7 @@
 // Numbers and times as people read them.
 
+import { now } from './rpc.js';
+
 const whole = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
 const compact = new Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 });
 
@@ -33,7 +35,7 @@ export function duration(ms) {
 
 // ago is how long a moment is past, in whole seconds at least: clocks differ.
 export function ago(unixMs) {
-  return duration(Math.max(1000, 1000 * Math.round((Date.now() - Number(unixMs)) / 1000)));
+  return duration(Math.max(1000, 1000 * Math.round((now() - Number(unixMs)) / 1000)));
 }
 
 export function dollars(usd) {

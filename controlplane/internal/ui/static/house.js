@@ -1,12 +1,15 @@
 // What is known of the running aimux: asked every second while somebody looks, with a bounded history. Everybody reads it; only this
-// file writes it.
+// file writes it. What changes seldom is asked seldom, so that an open dashboard costs the control plane little.
 
-import { call, page } from './rpc.js';
+import { call, now as time, page } from './rpc.js';
 import { Counter, Series, quantile } from './series.js';
 
 const interval = 1000; // milliseconds between two rounds
+const rest = 8; // a round that took long is followed by a pause of so many times as long
+const pauseMax = 10e3;
 const staleAfter = 3000;
-const requestsMax = 2000;
+const sampleMax = 100; // requests that are asked for in a round: more would tell the percentiles no better
+const requestsMax = 6000;
 const transitionsMax = 500;
 const window = 60e3; // milliseconds over which percentiles and shares are taken
 const moment = 10e3; // and those of the sparklines
@@ -20,9 +23,11 @@ export const house = {
   revision: 0,
   nodes: [],
   usage: [],
-  convergence: [],
   standing: {},
-  // requests and transitions, newest last.
+  // role is what the token may do; empty as long as that is not known.
+  role: '',
+  // requests are a sample of those that ended lately, newest last: {id, ended, ms, first, class, place, tries, wrong, good}, in milliseconds; good
+  // are the attempts that went well. transitions newest last.
   requests: [],
   transitions: [],
   unreported: 0,
@@ -50,7 +55,7 @@ export function watch(listener) {
 
 // stale says that what is shown may be of the past.
 export function stale() {
-  return Date.now() - house.heard > staleAfter;
+  return Date.now() - house.heard > staleAfter + pause;
 }
 
 // changed has everything drawn anew.
@@ -61,6 +66,7 @@ export function changed() {
 // refresh asks now, with everything that is asked only on a change of revision: after a write.
 export async function refresh() {
   house.revision = 0;
+  due.clear();
   clearTimeout(pending);
   await round();
 }
@@ -79,8 +85,41 @@ const troubles = { TimeoutError: 'the admin API does not answer in time', TypeEr
 
 let turn = 0;
 
+const roles = ['viewer', 'operator', 'admin'];
+
+// may says whether the person may do what takes a role. What is not known yet is tried; the admin API decides.
+export function may(role) {
+  return !house.role || roles.indexOf(house.role) >= roles.indexOf(role);
+}
+
+let wished = null;
+
+// wish has a question asked in every round, that of the page that is shown, in the place of the one before. It takes its answer by itself.
+export function wish(question) {
+  wished = question ?? null;
+}
+
+// soon asks again at once: when another page is shown.
+export function soon() {
+  clearTimeout(pending);
+  if (!house.locked) round();
+}
+
+let pause = 0; // milliseconds until the next round
+
+const due = new Map(); // when what is asked seldom is asked next
+
+// seldom asks at most so often, in milliseconds, and gives what take is to be called with; null in between.
+async function seldom(name, span, question) {
+  if ((due.get(name) ?? 0) > Date.now()) return null;
+  const answer = await question();
+  due.set(name, Date.now() + span - interval / 2);
+  return answer;
+}
+
 async function round() {
   const mine = ++turn; // a later round, begun by a write, takes over
+  const began = performance.now();
   try {
     const take = await ask();
     if (mine !== turn) return;
@@ -92,31 +131,40 @@ async function round() {
   } catch (error) {
     house.trouble = troubles[error.name] ?? error.message;
     if (mine === turn) house.locked = error.code === 'unauthenticated' ? error.message : '';
+    if (house.locked) house.role = '';
   }
   if (mine !== turn) return;
+  const heard = performance.now();
   changed();
-  if (!document.hidden && !house.locked) pending = setTimeout(round, interval);
+  const took = performance.now() - heard + (house.trouble ? 0 : (heard - began) / 4);
+  pause = Math.min(Math.max(interval - (heard - began), interval / 2, rest * took), pauseMax);
+  if (!document.hidden && !house.locked) pending = setTimeout(round, pause);
 }
 
 // ask returns what takes its answers.
 async function ask() {
-  const [health, usage, nodes, requests, convergence, standing] = await Promise.all([
-    call('HealthService/GetHealth'), call('UsageService/GetUsage'), call('NodeService/ListNodes'),
-    call('UsageService/ListRequests', { after: last }), call('NodeService/GetConvergence'), page('/healthz'),
+  const [health, requests, usage, nodes, standing, who] = await Promise.all([
+    call('HealthService/GetHealth'), call('UsageService/ListRequests', { after: last, limit: sampleMax }),
+    seldom('usage', 2000, () => call('UsageService/GetUsage')), seldom('nodes', 2000, () => call('NodeService/ListNodes')),
+    seldom('standing', 3000, () => page('/healthz')), seldom('who', 30e3, () => call('TokenService/WhoAmI')),
+    wished?.(),
   ]);
-  if (String(nodes.revision) !== String(house.revision)) await askCatalog();
+  if (nodes && String(nodes.revision) !== String(house.revision)) await askCatalog();
   return () => {
     house.health = { targets: [], ...health.health };
-    house.usage = usage.usage ?? [];
-    house.nodes = nodes.nodes ?? [];
-    house.convergence = convergence.recent ?? [];
-    house.standing = standing;
-    const now = Date.now();
+    targets = new Map(house.health.targets.filter((target) => !target.credential).map((target) => [`${target.provider}|${target.model ?? ''}`, target]));
+    if (usage) house.usage = usage.usage ?? [];
+    if (nodes) house.nodes = nodes.nodes ?? [];
+    house.standing = standing ?? house.standing;
+    house.role = who?.role ?? house.role;
+    const now = time();
     takeRequests(requests, now);
     takeTransitions(house.health.transitions ?? []);
-    takeProviders(now);
+    takeProviders(now, usage !== null);
   };
 }
+
+let targets = new Map(); // health by provider|model
 
 async function askCatalog() {
   const [table, list, routing] = await Promise.all([
@@ -139,9 +187,8 @@ function takeRequests(answer, now) {
     counters.clear();
     source = answer.source;
   }
-  const fresh = (answer.requests ?? []).map((request, i, all) => ({ ...request, number: Number(answer.last) - all.length + i + 1 }));
-  if (Number(answer.last) >= Number(last)) house.requests.push(...fresh.filter((request) => request.number > (house.requests.at(-1)?.number ?? 0)));
-  house.requests.splice(0, house.requests.length - requestsMax);
+  if (Number(answer.last) >= Number(last)) house.requests.push(...(answer.requests ?? []).map(brief));
+  house.requests = recent(now).slice(-requestsMax);
   last = answer.last ?? '0';
   house.unreported = Number(answer.unreported ?? 0);
   const { series } = house;
@@ -152,7 +199,23 @@ function takeRequests(answer, now) {
   series.success.push(ended?.grown ? 1 - Math.min(1, (failed?.grown ?? 0) / ended.grown) : null);
   const lately = recent(now, moment);
   series.first.push(quantile(firsts(lately), 0.5));
-  series.total.push(quantile(lately.map((request) => request.durationMs ?? 0), 0.5));
+  series.total.push(quantile(lately.map(({ ms }) => ms), 0.5));
+}
+
+// brief keeps of a request what figures are made of.
+function brief(request) {
+  const attempts = request.attempts ?? [];
+  const last = attempts.at(-1);
+  return {
+    ended: endedAt(request), ms: request.durationMs ?? 0, first: request.stream ? last?.firstTokenMs ?? request.firstByteMs ?? 0 : 0,
+    class: request.class ?? '', place: last?.target ? `${last.target.provider}/${last.target.model}` : '', tries: attempts.length, wrong: wentWrong(request),
+    good: attempts.filter((attempt) => attempt.target && attempt.firstTokenMs > 0 && !wentWrong(attempt)).map(({ target, firstTokenMs }) => ({ provider: target.provider, model: target.model, firstTokenMs })),
+  };
+}
+
+// endedAt is when a request as the admin API tells it ended.
+export function endedAt(request) {
+  return Number(request.startedUnixMs) + (request.durationMs ?? 0);
 }
 
 function takeTransitions(told) {
@@ -165,34 +228,37 @@ export function transitionKey(one) {
   return [one.atUnixMs, one.provider, one.model, one.credential, one.to].join('|');
 }
 
-function takeProviders(now) {
+// takeProviders counts what the sums of usage grew by, when they have been asked for.
+function takeProviders(now, counted) {
   let cost = 0;
+  const sums = new Map([...Map.groupBy(house.usage, ({ provider }) => provider)].map(([id, entries]) => [id, total(entries)]));
+  const good = Map.groupBy(recent(now, moment).flatMap((request) => request.good), ({ provider }) => provider);
   let flight = 0;
   const ids = new Set(house.entries.map((entry) => entry.id));
   house.providers.forEach((_, id) => ids.has(id) || house.providers.delete(id));
   for (const id of ids) {
-    const used = total(house.usage.filter((usage) => usage.provider === id));
+    const used = sums.get(id) ?? total([]);
     cost += used.cost;
     const target = targetOf(id) ?? {};
     flight += target.inFlight ?? 0;
     if (!house.providers.has(id)) house.providers.set(id, { rate: new Series(), failed: new Series(), success: new Series(), first: new Series() });
     const mine = house.providers.get(id);
-    const ended = counter(`requests of ${id}`).delta(used.requests, now);
-    const failed = counter(`failures of ${id}`).delta(used.failures, now);
-    mine.rate.push(ended && ended.perSecond);
-    mine.failed.push(failed && failed.perSecond);
-    mine.success.push(ended?.grown ? 1 - Math.min(1, (failed?.grown ?? 0) / ended.grown) : null);
-    const good = recent(now, moment).flatMap((request) => tries(request, id)).filter(({ firstTokenMs }) => firstTokenMs > 0);
-    mine.first.push(quantile(good.map(({ firstTokenMs }) => firstTokenMs), 0.5));
-    mine.usual = quantile(good.map((attempt) => targetOf(id, attempt.target.model)?.usualFirstTokenMs ?? 0), 0.5);
+    if (counted) {
+      const ended = counter(`requests of ${id}`).delta(used.requests, now);
+      const failed = counter(`failures of ${id}`).delta(used.failures, now);
+      mine.rate.push(ended && ended.perSecond);
+      mine.failed.push(failed && failed.perSecond);
+      mine.success.push(ended?.grown ? 1 - Math.min(1, (failed?.grown ?? 0) / ended.grown) : null);
+    }
+    const mineGood = good.get(id) ?? [];
+    mine.first.push(quantile(mineGood.map(({ firstTokenMs }) => firstTokenMs), 0.5));
+    mine.usual = quantile(mineGood.map(({ model }) => targetOf(id, model)?.usualFirstTokenMs ?? 0), 0.5);
   }
-  const spent = counter('cost').delta(cost, now);
-  house.series.spend.push(spent && spent.perSecond * 3600);
+  if (counted) {
+    const spent = counter('cost').delta(cost, now);
+    house.series.spend.push(spent && spent.perSecond * 3600);
+  }
   house.series.flight.push(Math.max(flight, house.nodes.reduce((sum, node) => sum + (node.heartbeat.inFlight ?? 0), 0)));
-}
-
-function tries(request, id) {
-  return (request.attempts ?? []).filter((attempt) => attempt.target?.provider === id && !wentWrong(attempt));
 }
 
 // wentWrong says whether a request or an attempt failed.
@@ -201,13 +267,13 @@ export function wentWrong({ fault }) {
 }
 
 // recent are the requests that ended within so many milliseconds.
-export function recent(now = Date.now(), span = window) {
-  return house.requests.filter((request) => Number(request.startedUnixMs) + (request.durationMs ?? 0) > now - span);
+export function recent(now = time(), span = window) {
+  return house.requests.filter(({ ended }) => ended > now - span);
 }
 
 // firsts are the times to the first token, in milliseconds, of requests whose answer was streamed.
 export function firsts(requests) {
-  return requests.filter((request) => request.stream).map((request) => request.attempts?.at(-1)?.firstTokenMs ?? request.firstByteMs ?? 0).filter((ms) => ms > 0);
+  return requests.map(({ first }) => first).filter((ms) => ms > 0);
 }
 
 // total of usage entries.
@@ -225,7 +291,7 @@ export function total(entries) {
 
 // targetOf is the health of a provider as a whole, or of one of its models.
 export function targetOf(provider, model) {
-  return house.health.targets.find((target) => target.provider === provider && (target.model ?? '') === (model ?? '') && !target.credential);
+  return targets.get(`${provider}|${model ?? ''}`);
 }
 
 // settingsOf is the provider as the nodes have it, with everything filled in.

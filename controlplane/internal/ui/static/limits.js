@@ -2,14 +2,14 @@
 
 import { h } from './element.js';
 import { call } from './rpc.js';
-import { changed, house } from './house.js';
+import { changed, house, may } from './house.js';
 import { ask, complaint, field } from './dialog.js';
 import { draft } from './draft.js';
 import { clock, count, dollars, moment, none, percent } from './format.js';
 import { gauge } from './sparkline.js';
-import { button, heading, panel, table, tags } from './parts.js';
+import { heading, panel, search, table, tags, writing } from './parts.js';
 
-const pace = 1500; // milliseconds between two askings
+const pace = 3000; // milliseconds between two askings
 const wait = 30e3;
 const top = 10;
 
@@ -43,14 +43,22 @@ async function reload() {
 export function view() {
   if (!house.locked && Date.now() - known.asked > pace) load();
   return [
-    heading('Limits and keys', button('Set a limit', () => editLimit('', {})), button('Create a key', createKey, 'main')),
+    heading('Limits and keys', writing('operator', 'Set a limit', () => editLimit('', {})), writing('operator', 'Create a key', createKey, 'main')),
     known.trouble && h('div', { class: 'refused', role: 'alert' }, complaint(known.trouble)),
-    panel('How far limits are used', table('How far limits are used', ['Limit', 'What', 'Used', 'Of|n', 'Left|n', 'Refused|n'], known.uses.map(use), 'No limit is in use: none is set, or no node has told yet.')),
+    panel('How far limits are used', table('How far limits are used', ['Limit', 'What', 'Used', 'Of|n', 'Left|n', 'Refused|n'], known.uses.map(use), 'No limit is in use: none is set, or no node has told yet.', top)),
     panel('Top consumers of today', table('Top consumers of today', ['Key', 'Team', 'Requests|n', 'Failed|n', 'Tokens in|n', 'Tokens out|n', 'Spend|n'], known.sums.map(consumer), 'Nobody has used anything today.'),
       known.recorded > 0 && h('p', { class: 'note' }, `Of requests until ${clock(known.recorded)}, by days of UTC.`)),
-    panel('Client keys', table('Client keys', ['Key', 'Name', 'State', 'Team', 'May use', 'Limits', 'Expires', 'Action'], known.keys.map(key), 'There is no client key: whoever reaches a node’s loopback address may call it.')),
-    panel('All limits', table('All limits', ['Of', 'Limits', 'Action'], known.limits.map(limit), 'No limit is set.')),
+    panel('Client keys', known.keys.length > 8 && search('Find a key', 'id, name, team, state', (text) => { wanted = text; changed(); }),
+      table('Client keys', ['Key', 'Name', 'State', 'Team', 'May use', 'Limits', 'Expires', may('operator') && 'Action'].filter(Boolean), known.keys.filter(fits).map(key),
+        wanted ? 'None that fits.' : 'There is no client key: whoever reaches a node’s loopback address may call it.', 2 * top)),
+    panel('All limits', table('All limits', ['Of', 'Limits', may('operator') && 'Action'].filter(Boolean), known.limits.map(limit), 'No limit is set.', 2 * top)),
   ].filter(Boolean);
+}
+
+let wanted = '';
+
+function fits({ id, key: one = {}, state }) {
+  return !wanted || [id, one.name, one.team, state].some((word) => word?.toLowerCase().includes(wanted));
 }
 
 const words = { in_flight: 'requests at once', requests: 'requests a minute', tokens: 'tokens a minute', input_tokens: 'input tokens a minute', output_tokens: 'output tokens a minute', dollars_per_day: 'dollars a day', dollars_per_month: 'dollars a month' };
@@ -92,9 +100,9 @@ function key({ id, key: one = {}, state }) {
   return { key: id, cells: [
     h('code', {}, id), one.name || none, states[state] ?? state, one.team || none, scope.length ? tags(scope) : 'everything', inWords(one.limits),
     Number(one.expiresUnixMs ?? 0) ? moment(Number(one.expiresUnixMs)) : 'never',
-    state === 'revoked' ? button('Delete', () => end('Delete', id, 'It is taken out of the list. It has been of no use since it was revoked.'), 'small', { 'aria-label': `Delete ${id}` })
-      : button('Revoke', () => end('Revoke', id, 'Whoever calls with it is refused at every node within a second. It cannot be brought back.'), 'danger small', { 'aria-label': `Revoke ${id}` }),
-  ] };
+    state === 'revoked' ? writing('operator', 'Delete', () => end('Delete', id, 'It is taken out of the list. It has been of no use since it was revoked.'), 'small', { 'aria-label': `Delete ${id}` })
+      : writing('operator', 'Revoke', () => end('Revoke', id, 'Whoever calls with it is refused at every node within a second. It cannot be brought back.'), 'danger small', { 'aria-label': `Revoke ${id}` }),
+  ].slice(0, may('operator') ? undefined : -1) };
 }
 
 function end(word, id, text) {
@@ -108,7 +116,7 @@ function end(word, id, text) {
 }
 
 function limit({ scope, limits }) {
-  return { key: scope, cells: [scope, inWords(limits), button('Edit', () => editLimit(scope, limits), 'small', { 'aria-label': `Edit the limits of ${scope}` })] };
+  return { key: scope, cells: [scope, inWords(limits), writing('operator', 'Edit', () => editLimit(scope, limits), 'small', { 'aria-label': `Edit the limits of ${scope}` })].filter(Boolean) };
 }
 
 const amounts = [

@@ -1,7 +1,7 @@
 // The operator's word on a provider's health.
 
 import { h } from './element.js';
-import { call } from './rpc.js';
+import { call, now } from './rpc.js';
 import { refresh } from './house.js';
 import { ask, choice, field } from './dialog.js';
 
@@ -30,7 +30,7 @@ export function override(provider, state) {
 }
 
 function expiry(span) {
-  return span ? String(Date.now() + span) : '0';
+  return span ? String(now() + span) : '0';
 }
 
 export function clearOverride(provider) {

@@ -2,13 +2,13 @@
 
 import { h } from './element.js';
 import { call } from './rpc.js';
-import { house, recent, refresh, wentWrong } from './house.js';
+import { house, recent, refresh } from './house.js';
 import { count, duration, none, percent } from './format.js';
 import { gauge } from './sparkline.js';
 import { ask } from './dialog.js';
 import { complete, draft } from './draft.js';
 import { explainForm, explained } from './explain.js';
-import { button, facts, heading, panel, table, tags } from './parts.js';
+import { facts, heading, panel, table, tags, writing } from './parts.js';
 
 const wait = 30e3; // milliseconds
 
@@ -18,7 +18,7 @@ const usualOrder = ['vision', 'thinking, if asked for', 'tools', 'thinking, by i
 export const title = () => 'Routing';
 
 export function view() {
-  return [heading('Routing', button('Edit the policy', edit)), policy(), explainForm(), explained(), decisions()];
+  return [heading('Routing', writing('operator', 'Edit the policy', edit)), policy(), explainForm(), explained(), decisions()];
 }
 
 function policy() {
@@ -37,18 +37,18 @@ function policy() {
 // decisions of the last minute: which class went where, and how often that took more than one attempt.
 function decisions() {
   const lately = recent();
-  const ways = Map.groupBy(lately, (request) => `${request.class ?? none} → ${place(request)}`);
+  const ways = Map.groupBy(lately, (request) => `${request.class} → ${request.place}`);
   const rows = [...ways].sort(([, a], [, b]) => b.length - a.length).slice(0, 20).map(([way, all]) => ({ key: way, cells: [
-    all[0].class ?? none, place(all[0]), count(all.length), gauge(all.length / lately.length, percent(all.length / lately.length), false),
-    count(all.filter((request) => request.attempts?.length > 1).length), count(all.filter(wentWrong).length),
+    all[0].class || none, all[0].place || none, count(all.length), gauge(all.length / lately.length, percent(all.length / lately.length), false),
+    count(all.filter(({ tries }) => tries > 1).length), count(all.filter(({ wrong }) => wrong).length),
   ] }));
   return panel('Decisions of the last minute', table('Decisions', ['Class', 'Went to', 'Requests|n', 'Share|n', 'After another|n', 'Failed|n'], rows, 'No request has ended in the last minute.'),
+    sampled(lately) && h('p', { class: 'note' }, 'Of a sample: no more than a hundred requests a second are looked at here.'),
     h('p', {}, h('a', { href: '#/requests' }, 'Every request with its decision')));
 }
 
-function place(request) {
-  const target = request.attempts?.at(-1)?.target;
-  return target ? `${target.provider}/${target.model}` : none;
+function sampled(lately) {
+  return lately.length < 0.9 * house.series.rate.sum(60);
 }
 
 function edit() {

@@ -2,6 +2,18 @@
 
 import { authorization } from './session.js';
 
+let ahead = 0; // milliseconds by which the control plane's clock is before this one
+
+// now is the control plane's time, in milliseconds since 1970: what it tells is compared with that, whatever the clock here says.
+export function now() {
+  return Date.now() + ahead;
+}
+
+function compare(response) {
+  const off = Date.parse(response.headers.get('Date')) + 500 - Date.now();
+  if (Math.abs(off - ahead) > 5000) ahead = off;
+}
+
 const patience = 4000; // milliseconds; every call here is answered from memory but writes and Explain, which say so
 
 // Refusal is an answer that is an error: its code, what it says, and of wrong input every problem with its path.
@@ -21,6 +33,7 @@ export async function call(procedure, request = {}, wait = patience) {
     body: JSON.stringify(request),
     signal: AbortSignal.timeout(wait),
   });
+  compare(response);
   const text = await response.text();
   if (response.ok) return JSON.parse(text);
   throw refusal(response.status, text);

@@ -1,6 +1,9 @@
 // Bounded series of numbers over time, for sparklines.
 
-const points = 180; // three minutes at one a second
+const points = 180; // three to six minutes
+
+// minute is how many values of a provider's series make a minute: sums of usage are asked for every other second.
+export const minute = 30;
 
 export class Series {
   constructor() {
@@ -15,6 +18,11 @@ export class Series {
 
   get last() {
     return this.values.at(-1) ?? null;
+  }
+
+  // sum of the latest n values that are there; 0 of none.
+  sum(n) {
+    return this.values.slice(-n).reduce((a, b) => a + (b ?? 0), 0);
   }
 
   // mean of the latest n values that are there.

@@ -4,7 +4,8 @@
 import { h } from './element.js';
 import { house, settingsOf, targetOf } from './house.js';
 import { duration, percent } from './format.js';
-import { share } from './series.js';
+import { now } from './rpc.js';
+import { minute, share } from './series.js';
 
 // standings by the API's name: word, level (which shape and colour) and rank (how bad).
 const standings = {
@@ -27,7 +28,7 @@ export function standingOf(state) {
 export function overrideOf(id) {
   const override = settingsOf(id).override;
   const expires = Number(override?.expiresUnixMs ?? 0);
-  return override?.state && (!expires || expires > Date.now()) ? override : null;
+  return override?.state && (!expires || expires > now()) ? override : null;
 }
 
 // providerStanding is how a provider stands and why.
@@ -55,8 +56,8 @@ const enough = 5; // attempts that say something
 // shareLately is how much of a provider's attempts of the last minute went well; null if there were too few.
 function shareLately(id) {
   const mine = house.providers.get(id);
-  const attempts = mine?.rate.values.slice(-60).reduce((sum, value) => sum + (value ?? 0), 0);
-  return attempts >= enough ? share(mine.rate, mine.failed, 60) : null;
+  const attempts = mine?.rate.values.slice(-minute).reduce((sum, value) => sum + (value ?? 0) * (60 / minute), 0);
+  return attempts >= enough ? share(mine.rate, mine.failed, minute) : null;
 }
 
 // causeOf is what was last seen to go wrong with a provider's models that are not well, and when they are tried again; empty if it is not in
@@ -65,8 +66,8 @@ function causeOf(id) {
   const ill = partsOf(id).filter((target) => standingOf(target.state).rank > 0).map((target) => target.model);
   const seen = house.transitions.findLast((one) => one.provider === id && one.model && ill.includes(one.model) && one.to !== 'STATE_HALF_OPEN' && standingOf(one.to).rank > 0);
   if (!seen) return '';
-  const due = house.health.targets.filter((target) => target.provider === id && target.state === 'STATE_CIRCUIT_OPEN').map((target) => Number(target.retryUnixMs ?? 0)).filter((at) => at > Date.now());
-  return `${seen.model}: ${seen.reason?.replace(/; next probe in .*/, '')}${due.length ? `; next probe in ${duration(Math.min(...due) - Date.now())}` : ''}`;
+  const due = house.health.targets.filter((target) => target.provider === id && target.state === 'STATE_CIRCUIT_OPEN').map((target) => Number(target.retryUnixMs ?? 0)).filter((at) => at > now());
+  return `${seen.model}: ${seen.reason?.replace(/; next probe in .*/, '')}${due.length ? `; next probe in ${duration(Math.min(...due) - now())}` : ''}`;
 }
 
 const shapes = {
@@ -120,7 +121,7 @@ function nodeTrouble(node) {
 
 // nodeStanding is how a node stands and why.
 export function nodeStanding({ heartbeat, live, lastHeardUnixMs, drift, outlier }) {
-  if (!live) return { word: 'Silent', level: 'bad', rank: 2, why: `not heard for ${duration(Date.now() - Number(lastHeardUnixMs))}` };
+  if (!live) return { word: 'Silent', level: 'bad', rank: 2, why: `not heard for ${duration(now() - Number(lastHeardUnixMs))}` };
   if (heartbeat.nack) return { word: 'Refuses', level: 'bad', rank: 2, why: `revision ${heartbeat.nack.configRevision}: ${[heartbeat.nack.path, heartbeat.nack.reason].filter(Boolean).join(' ')}` };
   if ((heartbeat.stalenessMs ?? 0) > 1000) return { word: 'Stale', level: 'warn', rank: 1, why: `it has heard no health for ${duration(heartbeat.stalenessMs)}` };
   if (Number(drift ?? 0) > 0) return { word: 'Behind', level: 'warn', rank: 1, why: `${drift} revisions behind` };
