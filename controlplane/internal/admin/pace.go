@@ -1,12 +1,17 @@
 package admin
 
 import (
+	"errors"
+	"fmt"
 	"io"
 	"math"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"time"
+
+	"connectrpc.com/connect"
 
 	"github.com/aimux/aimux/shared/certs"
 )
@@ -29,6 +34,10 @@ const (
 func (s *service) paced(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		control := http.NewResponseController(w)
+		if r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 {
+			// net/http passes over a Content-Length beside it: what somebody in between took for the body's end may be another's request.
+			w.Header().Set("Connection", "close")
+		}
 		_ = control.SetWriteDeadline(time.Time{}) // that of the connection's last answer
 		if r.Body != nil && r.Body != http.NoBody && control.SetReadDeadline(time.Now().Add(bodyTimeout)) == nil {
 			r.Body = &pacedBody{http.MaxBytesReader(w, r.Body, bodyBytesMax), control}
@@ -57,7 +66,16 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 	if err != nil {
 		_ = b.control.SetReadDeadline(time.Time{}) // a connection that is gone has no deadline to lift
 	}
-	return n, err
+	return n, unreadable(err)
+}
+
+// unreadable says of a body that is not framed as it should be that this is its sender's mistake.
+func unreadable(err error) error {
+	_, large := errors.AsType[*http.MaxBytesError](err)
+	if err == nil || large || errors.Is(err, io.EOF) || errors.Is(err, os.ErrDeadlineExceeded) {
+		return err
+	}
+	return connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("the body could not be read to its end: %w", err))
 }
 
 // pacedAnswer gives every piece a deadline of its own, and none to the time between them: over HTTP/2 a deadline ends the answer even

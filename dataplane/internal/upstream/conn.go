@@ -144,6 +144,21 @@ func (c *conn) fill() error {
 	return err
 }
 
+// begins reports that bytes may become a head: whatever speaks something else, or ends its lines in another way, would be waited for in vain.
+// The first of them have been looked at.
+func begins(head []byte, looked int) bool {
+	const first = "HTTP/1."
+	if n := min(len(head), len(first)); string(head[:n]) != first[:n] {
+		return false
+	}
+	for i := looked; i < len(head); i++ {
+		if head[i] == '\n' && head[i-1] != '\r' {
+			return false
+		}
+	}
+	return true
+}
+
 // informalMax is how many interim answers are taken before the real one.
 const informalMax = 5
 
@@ -184,10 +199,10 @@ func (c *conn) head() (string, error) {
 			c.from += seen + end + 4
 			return head, nil
 		}
-		seen = max(0, c.to-c.from-3)
-		if c.to-c.from >= c.pool.config.HeaderBytesMax {
+		if c.to-c.from >= c.pool.config.HeaderBytesMax || !begins(c.in[c.from:c.to], seen) {
 			return "", errNotHTTP
 		}
+		seen = max(0, c.to-c.from-3)
 		if err := c.fill(); err != nil {
 			if c.from == c.to && isClosed(err) {
 				err = fmt.Errorf("%w: %w", errSilent, err)

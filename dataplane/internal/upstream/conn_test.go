@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -117,6 +118,36 @@ func TestAnswers(t *testing.T) {
 }
 
 // What is sent: one head, the body behind it, and nothing that a value could smuggle in.
+// What cannot become a head is refused as it comes: nobody waits for the rest.
+func TestNothingIsExpectedOfWhatIsNotHTTP(t *testing.T) {
+	for name, text := range map[string]string{
+		"line feeds":           "HTTP/1.1 200 OK\nContent-Length: 2\n\nok",
+		"a line feed, late":    "HTTP/1.1 200 OK\r\nX-A: b\r\nContent-Length: 2\n",
+		"HTTP/2":               "\x00\x00\x12\x04\x00\x00\x00\x00\x00",
+		"TLS":                  "\x15\x03\x01\x00\x02\x02\x16",
+		"a document":           `{"content":[]}`,
+		"another version":      "HTTP/2.0 200 OK\r\n",
+		"a mail server's word": "220 mail.example.com ESMTP\r\n",
+	} {
+		for _, piece := range []int{len(text), 1} {
+			end := make(chan struct{})
+			url := rawServer(t, func(c net.Conn) {
+				for i := 0; i < len(text); i += piece {
+					_, _ = io.WriteString(c, text[i:i+piece])
+				}
+				<-end
+			})
+			ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
+			_, f := newEngine(t, Deps{}).Do(ctx, &Request{Method: "POST", URL: target(t, url), Body: []byte("x"), AllowPrivate: true})
+			if f == nil || f.Kind != fault.Connect || ctx.Err() != nil {
+				t.Errorf("%s in pieces of %d: %+v", name, piece, f)
+			}
+			stop()
+			close(end)
+		}
+	}
+}
+
 func TestSent(t *testing.T) {
 	got := make(chan string, 10)
 	url := rawServer(t, func(c net.Conn) {
