@@ -38,6 +38,7 @@ type target struct {
 	token       string
 	evil        *evil
 	trap        *trap
+	key         string      // of a client who may use little; made when it is wanted
 	untaken     chan string // what became of a stream of which nothing was taken
 }
 
@@ -180,7 +181,10 @@ func openTarget(t *testing.T) *target {
 		provider, _ := one.(map[string]any)
 		provider["base_url"], provider["allow_private_address"], provider["api_key"] = e.URL+"/v1", true, upstreamKey
 	}
-	file := writeCatalog(t, dir, map[string]any{"providers": providers, "routing": map[string]any{"max_attempts": 1}})
+	newRawProvider(t).providers(providers)
+	file := writeCatalog(t, dir, map[string]any{
+		"providers": providers, "routing": map[string]any{"max_attempts": 1, "first_token_timeout": 10}, "auth": map[string]any{"anonymous": true},
+	})
 	ctx, stop := context.WithCancel(context.Background())
 	ready, ended := make(chan allinone.Addresses, 1), make(chan error, 1)
 	go func() {
@@ -474,7 +478,7 @@ func TestAttacks(t *testing.T) {
 	x := openTarget(t)
 	go func() { x.untaken <- x.takeNothing() }() // takes half a minute
 	var table strings.Builder
-	for _, one := range slices.Concat(framings(), bodies(), places(), doors(), floods()) {
+	for _, one := range slices.Concat(framings(), bodies(), hostileWires(), places(), rebinding(), scopes(), doors(), adminWires(), floods()) {
 		t.Run(one.kind+"/"+one.what, func(t *testing.T) {
 			got := one.try(t, x)
 			if !regexp.MustCompile(one.want).MatchString(got) {
@@ -496,6 +500,28 @@ func TestAttacks(t *testing.T) {
 	}
 }
 
+// elsewhere are attacks that have tests of their own, which hold what is told here.
+const elsewhere = `
+## Tried by other tests
+
+| what was tried | what it got | test |
+|---|---|---|
+| TLS handshakes that do not begin, stop half-way, or whose answers nobody takes, more than a listener has room for | cut after 5 s, or as soon as somebody else wants the place; nobody waits for them | ` + "`TestHandshakesThatGoNowhere`" + ` |
+| strangers' bodies that do not come, as many as there is room for | a room of their own, 5 s each; callers with a token are served | ` + "`TestStrangersDoNotTakeTheRoomOfOthers`" + ` |
+| 1,100 wrong tokens from one address, then a right one | 401 up to 1,000, then 429; the right one 200 | ` + "`TestGuessing`" + ` |
+| a node's NATS key used for tables, circuits, other nodes' outcomes, other parties' answers, the catalog, JetStream's API, NATS' own | 36 of 36 refused | ` + "`TestAStolenNodeKeyIsWorthLittle`" + ` |
+| tables by whoever owns the NATS servers: bare, cut, changed, of another subject, by another key | dropped and counted | ` + "`TestWhoOwnsNATSMakesNoTable`" + ` |
+| a genuine question repeated with another place for its answer | not answered | ` + "`TestAnswersGoNowhereElse`" + ` |
+| tables that are older than what a node has, or of a leader that is none any more | fenced | ` + "`TestFence`" + ` |
+| a catalog written to the store past the control plane, and an old one put back | not taken | ` + "`TestAForgedCatalogIsNotTaken`" + ` |
+| one node that reports failures of a provider that serves everybody else | marked an outlier; the provider stays | ` + "`TestStories/one_bad_node`" + ` |
+| keys and JWTs of every kind that is wrong, on every route: none, HS256 with the public key, jku, x5u, jwk, crit, kid as a path or a query, foreign, cut, long, encrypted | 401 | ` + "`TestWhoMayCall`" + `, ` + "`TestTokens`" + ` |
+| JWTs with kids that nobody publishes, one after the other | the issuer is asked seldom | ` + "`TestUnknownKeysAskSeldom`" + ` |
+| control characters, line ends and turned text in every text of the admin API | shown as \u001b; no command writes one | ` + "`TestNoTextMovesTheCursor`" + ` |
+| keys of the formats in other letters (Model, TOOLS, K as the Kelvin sign), at every depth | 400 | ` + "`TestKeysInOtherLetters`" + ` |
+| the audit log changed, cut at either end, reordered, replaced, made anew from one entry on | found by ` + "`aimux audit --verify`" + `, but for the oldest, which archives drop | ` + "`TestVerifyFindsWhatWasTouched`" + ` |
+`
+
 func publish(t *testing.T, rows string) {
 	t.Helper()
 	text := `# Attacks tried, and what each got
@@ -505,7 +531,7 @@ place that nothing may be led to. Numbers are HTTP status codes; "closed" and "l
 
 | kind | what was tried | what it got |
 |---|---|---|
-` + rows
+` + rows + elsewhere
 	if err := os.WriteFile(filepath.Join(root(t), "deploy", "docs", "attacks.md"), []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
