@@ -27,7 +27,9 @@ const (
 	// it, those that are new that day are summed up together.
 	subjectsMax = 1 << 14
 	// bootsMax bounds the boots of nodes that are known again; each says a block's number once more at most for as long as it lives.
-	bootsMax       = 1 << 14
+	bootsMax = 1 << 14
+	// regionsMax bounds the regions that are told one by one.
+	regionsMax     = 64
 	ledgerSave     = 30 * time.Second
 	ledgerPatience = time.Second
 	ledgerVersion  = 1
@@ -61,6 +63,8 @@ type book struct {
 	Version  int    `json:"version"`
 	Sequence uint64 `json:"sequence"`
 	Recorded int64  `json:"recorded_unix_ms"`
+	// Regions are when the last request of each ended.
+	Regions map[string]int64 `json:"regions"`
 	// Boots are how far each boot of a node has been counted.
 	Boots []boot `json:"boots"`
 	Lines []line `json:"lines"`
@@ -124,7 +128,7 @@ func newLedger(from blocks, replicas int, dir string, log *slog.Logger) *ledger 
 }
 
 func newBook() book {
-	return book{boots: map[bootKey]*boot{}, lines: map[lineKey]*usageSum{}, subjects: map[string]int{}}
+	return book{Regions: map[string]int64{}, boots: map[bootKey]*boot{}, lines: map[lineKey]*usageSum{}, subjects: map[string]int{}}
 }
 
 func openBook(kept []byte) (book, error) {
@@ -134,6 +138,9 @@ func openBook(kept []byte) (book, error) {
 	}
 	if b.Version != ledgerVersion {
 		return b, fmt.Errorf("version %d, want %d", b.Version, ledgerVersion)
+	}
+	if b.Regions == nil {
+		b.Regions = map[string]int64{}
 	}
 	for _, one := range b.Boots {
 		b.boots[one.bootKey] = &one
@@ -218,6 +225,9 @@ func (l *ledger) observe(sequence uint64, m *outcomev1.UsageBlock) {
 	}
 	seen.Sequence, seen.Lost, seen.Heard = m.GetSeq(), m.GetLost(), m.GetEndedUnixMs()
 	b.Recorded = max(b.Recorded, m.GetEndedUnixMs())
+	if _, known := b.Regions[m.GetRegion()]; known || len(b.Regions) < regionsMax {
+		b.Regions[m.GetRegion()] = max(b.Regions[m.GetRegion()], m.GetEndedUnixMs())
+	}
 	day := time.UnixMilli(m.GetEndedUnixMs()).UTC().Format(dayFormat)
 	for _, w := range m.GetLines() {
 		at := b.place(lineKey{day, m.GetRegion(), w.GetCaller(), w.GetTeam(), w.GetProvider(), w.GetModel()})
@@ -286,7 +296,7 @@ func (l *ledger) save() {
 		l.mu.Unlock()
 		return
 	}
-	kept := book{Version: ledgerVersion, Sequence: l.book.Sequence, Recorded: l.book.Recorded}
+	kept := book{Version: ledgerVersion, Sequence: l.book.Sequence, Recorded: l.book.Recorded, Regions: maps.Clone(l.book.Regions)}
 	for _, b := range l.book.boots {
 		kept.Boots = append(kept.Boots, *b)
 	}
@@ -316,7 +326,7 @@ func (l *ledger) sums(ask *adminv1.SumUsageRequest) *adminv1.SumUsageResponse {
 	found := map[lineKey]*usageSum{}
 	for at, s := range l.book.lines {
 		if at.Day < ask.GetSince() || ask.GetUntil() != "" && at.Day > ask.GetUntil() || !matches(ask.GetKey(), at.Key) ||
-			!matches(ask.GetTeam(), at.Team) || !matches(ask.GetProvider(), at.Provider) || !matches(ask.GetModel(), at.Model) {
+			!matches(ask.GetTeam(), at.Team) || !matches(ask.GetProvider(), at.Provider) || !matches(ask.GetModel(), at.Model) || !matches(ask.GetRegion(), at.Region) {
 			continue
 		}
 		to := at.only(by)
@@ -329,6 +339,11 @@ func (l *ledger) sums(ask *adminv1.SumUsageRequest) *adminv1.SumUsageResponse {
 	for _, b := range l.book.boots {
 		answer.Lost += b.Lost
 	}
+	for _, name := range slices.Sorted(maps.Keys(l.book.Regions)) {
+		if matches(ask.GetRegion(), name) {
+			answer.Regions = append(answer.Regions, &adminv1.RegionUsage{Region: name, RecordedUnixMs: l.book.Regions[name]})
+		}
+	}
 	return answer
 }
 
@@ -339,7 +354,7 @@ const sumsMax = 10_000
 func listed(found map[lineKey]*usageSum, top int) (list []*adminv1.UsageSum) {
 	for at, s := range found {
 		list = append(list, &adminv1.UsageSum{
-			Day: at.Day, Key: at.Key, Team: at.Team, Provider: at.Provider, Model: at.Model, Requests: s.requests, Failures: s.failures,
+			Day: at.Day, Region: at.Region, Key: at.Key, Team: at.Team, Provider: at.Provider, Model: at.Model, Requests: s.requests, Failures: s.failures,
 			InputTokens: s.input, OutputTokens: s.output, CacheReadTokens: s.cacheRead, CacheWriteTokens: s.cacheWrite, CostUsd: float64(s.costNano) / 1e9,
 		})
 	}
@@ -348,7 +363,7 @@ func listed(found map[lineKey]*usageSum, top int) (list []*adminv1.UsageSum) {
 		if top > 0 {
 			dearer = cmp.Or(cmp.Compare(b.GetCostUsd(), a.GetCostUsd()), cmp.Compare(b.GetRequests(), a.GetRequests()))
 		}
-		return cmp.Or(dearer, cmp.Compare(a.GetDay(), b.GetDay()), cmp.Compare(a.GetTeam(), b.GetTeam()), cmp.Compare(a.GetKey(), b.GetKey()),
+		return cmp.Or(dearer, cmp.Compare(a.GetDay(), b.GetDay()), cmp.Compare(a.GetRegion(), b.GetRegion()), cmp.Compare(a.GetTeam(), b.GetTeam()), cmp.Compare(a.GetKey(), b.GetKey()),
 			cmp.Compare(a.GetProvider(), b.GetProvider()), cmp.Compare(a.GetModel(), b.GetModel()))
 	})
 	if top <= 0 || top > sumsMax {
@@ -363,6 +378,8 @@ func (at lineKey) only(by []string) (to lineKey) {
 		switch what {
 		case "day":
 			to.Day = at.Day
+		case "region":
+			to.Region = at.Region
 		case "key":
 			to.Key = at.Key
 		case "team":

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	adminv1 "github.com/aimux/aimux/proto/gen/aimux/admin/v1"
 	outcomev1 "github.com/aimux/aimux/proto/gen/aimux/outcome/v1"
 )
 
@@ -50,6 +51,13 @@ func TestLedgerTellsWhatWasSpent(t *testing.T) {
 			}
 		}
 		l := read()
+		sums := l.sums(&adminv1.SumUsageRequest{By: []string{"region"}, Since: begin.Format(dayFormat)})
+		if len(sums.GetSums()) != 2 || sums.GetSums()[0].GetRegion() != "eu" || sums.GetRegions()[1].GetRecordedUnixMs() != begin.UnixMilli() {
+			t.Errorf("by region: %v", sums)
+		}
+		if us := l.sums(&adminv1.SumUsageRequest{By: []string{"team"}, Region: "us"}); len(us.GetRegions()) != 1 || us.GetSums()[0].GetCostUsd()+us.GetSums()[1].GetCostUsd() != 20e-9 {
+			t.Errorf("of us: %v", us)
+		}
 		time.Sleep(32 * 24 * time.Hour)
 		l.observe(5, block(5, "eu", time.Now(), 7))
 		if len(l.purse.sums) != 36 {

@@ -29,6 +29,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"os"
 	"path/filepath"
@@ -385,6 +386,7 @@ func (n *node) heartbeat() *tablev1.Heartbeat {
 		Boot: uint64(n.boot.UnixMilli()), Version: n.cfg.Version, StartedUnixMs: n.boot.UnixMilli(), SentUnixMs: n.clock.Ms(time.Now()),
 		Applied: s.Applied, ConfigHash: s.Hash, Nack: n.nack(s), StalenessMs: uint32(min(s.Silence.Milliseconds(), 1<<31)),
 		InFlight: uint32(n.handler.InFlight()), Source: string(s.Source), Address: n.addr, Draining: n.handler.Draining(), Limits: n.limitSigns(), LimitsAlone: n.limitsAlone(),
+		UsageBlocksWaiting: uint32(min(n.usage.Stats().Waiting, math.MaxUint32)),
 	}
 }
 

@@ -1,7 +1,10 @@
 package admin_test
 
 import (
+	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"testing"
 
 	"connectrpc.com/connect"
@@ -75,5 +78,35 @@ func TestUsesAreThoseOfAllNodes(t *testing.T) {
 		if err := ask(); connect.CodeOf(err) != connect.CodeNotFound && connect.CodeOf(err) != connect.CodeInvalidArgument {
 			t.Errorf("%v", err)
 		}
+	}
+}
+
+// TestUsageTellsWhatIsMissing: of regions whose nodes are not heard, and of nodes that could not hand over what was used.
+func TestUsageTellsWhatIsMissing(t *testing.T) {
+	url, board := serve(t)
+	view := full()
+	node := func(live bool, region string, waiting uint32) *adminv1.NodeEntry {
+		return &adminv1.NodeEntry{Live: live, Heartbeat: &tablev1.Heartbeat{Region: region, UsageBlocksWaiting: waiting}}
+	}
+	view.Nodes = []*adminv1.NodeEntry{node(true, "here", 1), node(true, "there", 9), node(true, "there", 1), node(false, "there", 70), node(false, "away", 3)}
+	ask := func() string {
+		t.Helper()
+		board.put(view)
+		answer, err := adminv1connect.NewLedgerServiceClient(http.DefaultClient, url).SumUsage(t.Context(), connect.NewRequest(&adminv1.SumUsageRequest{By: []string{"region"}}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var told []string
+		for _, r := range answer.Msg.GetRegions() {
+			told = append(told, fmt.Sprintf("%s %v %d", r.GetRegion(), r.GetSilent(), r.GetBlocksWaiting()))
+		}
+		slices.Sort(told)
+		return strings.Join(told, ", ")
+	}
+	if got := ask(); got != "away true 0, here false 0, there false 9" {
+		t.Error(got)
+	}
+	if view.Listening = true; ask() != "away false 0, gone false 0, here false 0, there false 9" {
+		t.Error("whoever has just begun to listen says " + ask())
 	}
 }

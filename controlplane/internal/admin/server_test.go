@@ -60,6 +60,13 @@ func serve(t *testing.T) (url string, board *shelf) {
 		Log:      slog.New(slog.DiscardHandler),
 		Door:     admin.Door{Anonymous: admin.Admin},
 		Refused:  func(string) {},
+		Usage: func(ask *adminv1.SumUsageRequest) *adminv1.SumUsageResponse {
+			answer := &adminv1.SumUsageResponse{}
+			for region, ago := range map[string]time.Duration{"here": time.Hour, "there": time.Minute, "away": time.Hour, "gone": 30 * 24 * time.Hour} {
+				answer.Regions = append(answer.Regions, &adminv1.RegionUsage{Region: region, RecordedUnixMs: time.Now().Add(-ago).UnixMilli()})
+			}
+			return answer
+		},
 	})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

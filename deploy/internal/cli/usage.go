@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"connectrpc.com/connect"
 
@@ -14,13 +15,14 @@ import (
 
 type usageCommand struct {
 	remote
-	By       []string `help:"What sums are kept apart by: key, team, provider, model, day." default:"provider,model" enum:"key,team,provider,model,day"`
+	By       []string `help:"What sums are kept apart by: key, team, provider, model, day, region." default:"provider,model" enum:"key,team,provider,model,day,region"`
 	Since    string   `help:"The first day, of UTC." placeholder:"2026-11-01"`
 	Until    string   `help:"The last day." placeholder:"2026-11-30"`
 	Key      string   `help:"Only what this key used, or this subject of an issuer, as in jwt:ada@example.com."`
 	Team     string   `help:"Only what this team used."`
 	Provider string   `help:"Only what was used of this provider."`
 	Model    string   `help:"Only what was used of this model."`
+	Region   string   `help:"Only what was used at this region's nodes."`
 	Top      uint32   `help:"Only so many, the dearest first."`
 }
 
@@ -28,7 +30,7 @@ type usageCommand struct {
 func (c *usageCommand) Run(ctx context.Context, street Street) error {
 	client, base := c.dial()
 	answer, err := adminv1connect.NewLedgerServiceClient(client, base).SumUsage(ctx, connect.NewRequest(&adminv1.SumUsageRequest{
-		By: c.By, Since: c.Since, Until: c.Until, Key: c.Key, Team: c.Team, Provider: c.Provider, Model: c.Model, Top: c.Top,
+		By: c.By, Since: c.Since, Until: c.Until, Key: c.Key, Team: c.Team, Provider: c.Provider, Model: c.Model, Region: c.Region, Top: c.Top,
 	}))
 	if err != nil {
 		return err
@@ -46,7 +48,7 @@ func (c *usageCommand) Run(ctx context.Context, street Street) error {
 		var row []string
 		for _, by := range c.By {
 			row = append(row, orDash(map[string]string{
-				"key": one.GetKey(), "team": one.GetTeam(), "provider": one.GetProvider(), "model": one.GetModel(), "day": one.GetDay(),
+				"key": one.GetKey(), "team": one.GetTeam(), "provider": one.GetProvider(), "model": one.GetModel(), "day": one.GetDay(), "region": one.GetRegion(),
 			}[by]))
 		}
 		rows = append(rows, append(row, number(one.GetRequests()), number(one.GetFailures()), number(one.GetInputTokens()), number(one.GetOutputTokens()),
@@ -57,6 +59,14 @@ func (c *usageCommand) Run(ctx context.Context, street Street) error {
 	}
 	if trouble := answer.Msg.GetTrouble(); trouble != "" {
 		_ = tell(street.Stderr, "the ledger may be behind: %s\n", trouble)
+	}
+	for _, r := range answer.Msg.GetRegions() {
+		switch {
+		case r.GetSilent():
+			fmt.Fprintf(street.Stderr, "no node of region %s is heard: what it has used since %s is not in the sums\n", r.GetRegion(), time.UnixMilli(r.GetRecordedUnixMs()).UTC().Format(time.RFC3339))
+		case r.GetBlocksWaiting() > 0:
+			fmt.Fprintf(street.Stderr, "%d blocks of usage wait at the nodes of region %s and are not in the sums\n", r.GetBlocksWaiting(), r.GetRegion())
+		}
 	}
 	if lost := answer.Msg.GetLost(); lost > 0 {
 		_ = tell(street.Stderr, "%d requests could not be written down and are not in the sums\n", lost)

@@ -23,18 +23,19 @@ const (
 
 type SumUsageRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// by is what sums are kept apart by: key, team, provider, model, day; empty is key, provider and model.
+	// by is what sums are kept apart by: key, team, provider, model, day, region; empty is key, provider and model.
 	By []string `protobuf:"bytes,1,rep,name=by,proto3" json:"by,omitempty"`
 	// since and until are days of UTC, both included, as in 2026-11-23; empty is from the first and to the last that is known.
 	Since string `protobuf:"bytes,2,opt,name=since,proto3" json:"since,omitempty"`
 	Until string `protobuf:"bytes,3,opt,name=until,proto3" json:"until,omitempty"`
-	// key, team, provider and model choose; empty is all.
+	// key, team, provider, model and region choose; empty is all. A subject of an issuer is a key named ISSUER:NAME.
 	Key      string `protobuf:"bytes,4,opt,name=key,proto3" json:"key,omitempty"`
 	Team     string `protobuf:"bytes,5,opt,name=team,proto3" json:"team,omitempty"`
 	Provider string `protobuf:"bytes,6,opt,name=provider,proto3" json:"provider,omitempty"`
 	Model    string `protobuf:"bytes,7,opt,name=model,proto3" json:"model,omitempty"`
 	// top is how many sums are wanted, the dearest first; 0 is all, up to 10000, in the order of what they are by.
 	Top           uint32 `protobuf:"varint,8,opt,name=top,proto3" json:"top,omitempty"`
+	Region        string `protobuf:"bytes,9,opt,name=region,proto3" json:"region,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -125,6 +126,13 @@ func (x *SumUsageRequest) GetTop() uint32 {
 	return 0
 }
 
+func (x *SumUsageRequest) GetRegion() string {
+	if x != nil {
+		return x.Region
+	}
+	return ""
+}
+
 type SumUsageResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Sums  []*UsageSum            `protobuf:"bytes,1,rep,name=sums,proto3" json:"sums,omitempty"`
@@ -133,7 +141,9 @@ type SumUsageResponse struct {
 	// lost is how many requests nodes had no room to write down.
 	Lost uint64 `protobuf:"varint,3,opt,name=lost,proto3" json:"lost,omitempty"`
 	// trouble says why the sums may be behind; empty is that they are not.
-	Trouble       string `protobuf:"bytes,4,opt,name=trouble,proto3" json:"trouble,omitempty"`
+	Trouble string `protobuf:"bytes,4,opt,name=trouble,proto3" json:"trouble,omitempty"`
+	// regions are those whose nodes have used anything, in the order of their names: what is missing of each.
+	Regions       []*RegionUsage `protobuf:"bytes,5,rep,name=regions,proto3" json:"regions,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -196,6 +206,85 @@ func (x *SumUsageResponse) GetTrouble() string {
 	return ""
 }
 
+func (x *SumUsageResponse) GetRegions() []*RegionUsage {
+	if x != nil {
+		return x.Regions
+	}
+	return nil
+}
+
+// RegionUsage is how far the usage of one region has come into the sums.
+type RegionUsage struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Region string                 `protobuf:"bytes,1,opt,name=region,proto3" json:"region,omitempty"`
+	// recorded_unix_ms is when the last request of the region ended that is in the sums.
+	RecordedUnixMs int64 `protobuf:"varint,2,opt,name=recorded_unix_ms,json=recordedUnixMs,proto3" json:"recorded_unix_ms,omitempty"`
+	// silent: no node of the region is heard. What they have used since is missing until they are.
+	Silent bool `protobuf:"varint,3,opt,name=silent,proto3" json:"silent,omitempty"`
+	// blocks_waiting are at its nodes, of a few seconds each, and not in the sums yet; one that is on its way is not counted.
+	BlocksWaiting uint64 `protobuf:"varint,4,opt,name=blocks_waiting,json=blocksWaiting,proto3" json:"blocks_waiting,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RegionUsage) Reset() {
+	*x = RegionUsage{}
+	mi := &file_aimux_admin_v1_usage_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RegionUsage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RegionUsage) ProtoMessage() {}
+
+func (x *RegionUsage) ProtoReflect() protoreflect.Message {
+	mi := &file_aimux_admin_v1_usage_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RegionUsage.ProtoReflect.Descriptor instead.
+func (*RegionUsage) Descriptor() ([]byte, []int) {
+	return file_aimux_admin_v1_usage_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *RegionUsage) GetRegion() string {
+	if x != nil {
+		return x.Region
+	}
+	return ""
+}
+
+func (x *RegionUsage) GetRecordedUnixMs() int64 {
+	if x != nil {
+		return x.RecordedUnixMs
+	}
+	return 0
+}
+
+func (x *RegionUsage) GetSilent() bool {
+	if x != nil {
+		return x.Silent
+	}
+	return false
+}
+
+func (x *RegionUsage) GetBlocksWaiting() uint64 {
+	if x != nil {
+		return x.BlocksWaiting
+	}
+	return 0
+}
+
 // UsageSum is what was used; what it was not asked to be by is empty.
 type UsageSum struct {
 	state            protoimpl.MessageState `protogen:"open.v1"`
@@ -211,13 +300,14 @@ type UsageSum struct {
 	CacheReadTokens  uint64                 `protobuf:"varint,10,opt,name=cache_read_tokens,json=cacheReadTokens,proto3" json:"cache_read_tokens,omitempty"`
 	CacheWriteTokens uint64                 `protobuf:"varint,11,opt,name=cache_write_tokens,json=cacheWriteTokens,proto3" json:"cache_write_tokens,omitempty"`
 	CostUsd          float64                `protobuf:"fixed64,12,opt,name=cost_usd,json=costUsd,proto3" json:"cost_usd,omitempty"`
+	Region           string                 `protobuf:"bytes,13,opt,name=region,proto3" json:"region,omitempty"`
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
 }
 
 func (x *UsageSum) Reset() {
 	*x = UsageSum{}
-	mi := &file_aimux_admin_v1_usage_proto_msgTypes[2]
+	mi := &file_aimux_admin_v1_usage_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -229,7 +319,7 @@ func (x *UsageSum) String() string {
 func (*UsageSum) ProtoMessage() {}
 
 func (x *UsageSum) ProtoReflect() protoreflect.Message {
-	mi := &file_aimux_admin_v1_usage_proto_msgTypes[2]
+	mi := &file_aimux_admin_v1_usage_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -242,7 +332,7 @@ func (x *UsageSum) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UsageSum.ProtoReflect.Descriptor instead.
 func (*UsageSum) Descriptor() ([]byte, []int) {
-	return file_aimux_admin_v1_usage_proto_rawDescGZIP(), []int{2}
+	return file_aimux_admin_v1_usage_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *UsageSum) GetDay() string {
@@ -329,11 +419,18 @@ func (x *UsageSum) GetCostUsd() float64 {
 	return 0
 }
 
+func (x *UsageSum) GetRegion() string {
+	if x != nil {
+		return x.Region
+	}
+	return ""
+}
+
 var File_aimux_admin_v1_usage_proto protoreflect.FileDescriptor
 
 const file_aimux_admin_v1_usage_proto_rawDesc = "" +
 	"\n" +
-	"\x1aaimux/admin/v1/usage.proto\x12\x0eaimux.admin.v1\"\xb7\x01\n" +
+	"\x1aaimux/admin/v1/usage.proto\x12\x0eaimux.admin.v1\"\xcf\x01\n" +
 	"\x0fSumUsageRequest\x12\x0e\n" +
 	"\x02by\x18\x01 \x03(\tR\x02by\x12\x14\n" +
 	"\x05since\x18\x02 \x01(\tR\x05since\x12\x14\n" +
@@ -342,12 +439,19 @@ const file_aimux_admin_v1_usage_proto_rawDesc = "" +
 	"\x04team\x18\x05 \x01(\tR\x04team\x12\x1a\n" +
 	"\bprovider\x18\x06 \x01(\tR\bprovider\x12\x14\n" +
 	"\x05model\x18\a \x01(\tR\x05model\x12\x10\n" +
-	"\x03top\x18\b \x01(\rR\x03top\"\x98\x01\n" +
+	"\x03top\x18\b \x01(\rR\x03top\x12\x16\n" +
+	"\x06region\x18\t \x01(\tR\x06region\"\xcf\x01\n" +
 	"\x10SumUsageResponse\x12,\n" +
 	"\x04sums\x18\x01 \x03(\v2\x18.aimux.admin.v1.UsageSumR\x04sums\x12(\n" +
 	"\x10recorded_unix_ms\x18\x02 \x01(\x03R\x0erecordedUnixMs\x12\x12\n" +
 	"\x04lost\x18\x03 \x01(\x04R\x04lost\x12\x18\n" +
-	"\atrouble\x18\x04 \x01(\tR\atrouble\"\xe9\x02\n" +
+	"\atrouble\x18\x04 \x01(\tR\atrouble\x125\n" +
+	"\aregions\x18\x05 \x03(\v2\x1b.aimux.admin.v1.RegionUsageR\aregions\"\x8e\x01\n" +
+	"\vRegionUsage\x12\x16\n" +
+	"\x06region\x18\x01 \x01(\tR\x06region\x12(\n" +
+	"\x10recorded_unix_ms\x18\x02 \x01(\x03R\x0erecordedUnixMs\x12\x16\n" +
+	"\x06silent\x18\x03 \x01(\bR\x06silent\x12%\n" +
+	"\x0eblocks_waiting\x18\x04 \x01(\x04R\rblocksWaiting\"\x81\x03\n" +
 	"\bUsageSum\x12\x10\n" +
 	"\x03day\x18\x01 \x01(\tR\x03day\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\tR\x03key\x12\x12\n" +
@@ -361,7 +465,8 @@ const file_aimux_admin_v1_usage_proto_rawDesc = "" +
 	"\x11cache_read_tokens\x18\n" +
 	" \x01(\x04R\x0fcacheReadTokens\x12,\n" +
 	"\x12cache_write_tokens\x18\v \x01(\x04R\x10cacheWriteTokens\x12\x19\n" +
-	"\bcost_usd\x18\f \x01(\x01R\acostUsd2^\n" +
+	"\bcost_usd\x18\f \x01(\x01R\acostUsd\x12\x16\n" +
+	"\x06region\x18\r \x01(\tR\x06region2^\n" +
 	"\rLedgerService\x12M\n" +
 	"\bSumUsage\x12\x1f.aimux.admin.v1.SumUsageRequest\x1a .aimux.admin.v1.SumUsageResponseB\xb3\x01\n" +
 	"\x12com.aimux.admin.v1B\n" +
@@ -379,21 +484,23 @@ func file_aimux_admin_v1_usage_proto_rawDescGZIP() []byte {
 	return file_aimux_admin_v1_usage_proto_rawDescData
 }
 
-var file_aimux_admin_v1_usage_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_aimux_admin_v1_usage_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_aimux_admin_v1_usage_proto_goTypes = []any{
 	(*SumUsageRequest)(nil),  // 0: aimux.admin.v1.SumUsageRequest
 	(*SumUsageResponse)(nil), // 1: aimux.admin.v1.SumUsageResponse
-	(*UsageSum)(nil),         // 2: aimux.admin.v1.UsageSum
+	(*RegionUsage)(nil),      // 2: aimux.admin.v1.RegionUsage
+	(*UsageSum)(nil),         // 3: aimux.admin.v1.UsageSum
 }
 var file_aimux_admin_v1_usage_proto_depIdxs = []int32{
-	2, // 0: aimux.admin.v1.SumUsageResponse.sums:type_name -> aimux.admin.v1.UsageSum
-	0, // 1: aimux.admin.v1.LedgerService.SumUsage:input_type -> aimux.admin.v1.SumUsageRequest
-	1, // 2: aimux.admin.v1.LedgerService.SumUsage:output_type -> aimux.admin.v1.SumUsageResponse
-	2, // [2:3] is the sub-list for method output_type
-	1, // [1:2] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	3, // 0: aimux.admin.v1.SumUsageResponse.sums:type_name -> aimux.admin.v1.UsageSum
+	2, // 1: aimux.admin.v1.SumUsageResponse.regions:type_name -> aimux.admin.v1.RegionUsage
+	0, // 2: aimux.admin.v1.LedgerService.SumUsage:input_type -> aimux.admin.v1.SumUsageRequest
+	1, // 3: aimux.admin.v1.LedgerService.SumUsage:output_type -> aimux.admin.v1.SumUsageResponse
+	3, // [3:4] is the sub-list for method output_type
+	2, // [2:3] is the sub-list for method input_type
+	2, // [2:2] is the sub-list for extension type_name
+	2, // [2:2] is the sub-list for extension extendee
+	0, // [0:2] is the sub-list for field type_name
 }
 
 func init() { file_aimux_admin_v1_usage_proto_init() }
@@ -407,7 +514,7 @@ func file_aimux_admin_v1_usage_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_aimux_admin_v1_usage_proto_rawDesc), len(file_aimux_admin_v1_usage_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   3,
+			NumMessages:   4,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

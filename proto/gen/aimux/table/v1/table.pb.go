@@ -2666,9 +2666,11 @@ type Heartbeat struct {
 	// limits are those that are used most at this node, 128 at most.
 	Limits []*LimitSign `protobuf:"bytes,16,rep,name=limits,proto3" json:"limits,omitempty"`
 	// limits_alone says that the store of limits did not answer last: the node goes by its own part of each.
-	LimitsAlone   bool `protobuf:"varint,17,opt,name=limits_alone,json=limitsAlone,proto3" json:"limits_alone,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	LimitsAlone bool `protobuf:"varint,17,opt,name=limits_alone,json=limitsAlone,proto3" json:"limits_alone,omitempty"`
+	// usage_blocks_waiting is how many blocks of what was used here are not in the ledger's stream yet.
+	UsageBlocksWaiting uint32 `protobuf:"varint,18,opt,name=usage_blocks_waiting,json=usageBlocksWaiting,proto3" json:"usage_blocks_waiting,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *Heartbeat) Reset() {
@@ -2818,6 +2820,13 @@ func (x *Heartbeat) GetLimitsAlone() bool {
 		return x.LimitsAlone
 	}
 	return false
+}
+
+func (x *Heartbeat) GetUsageBlocksWaiting() uint32 {
+	if x != nil {
+		return x.UsageBlocksWaiting
+	}
+	return 0
 }
 
 // LimitSign is one limit as one node sees it.
@@ -3707,7 +3716,7 @@ const file_aimux_table_v1_table_proto_rawDesc = "" +
 	"\n" +
 	"credential\x18\b \x01(\tR\n" +
 	"credential\x12\x17\n" +
-	"\aspan_id\x18\t \x01(\tR\x06spanId\"\xaa\x04\n" +
+	"\aspan_id\x18\t \x01(\tR\x06spanId\"\xdc\x04\n" +
 	"\tHeartbeat\x12\x18\n" +
 	"\acluster\x18\x01 \x01(\tR\acluster\x12\x12\n" +
 	"\x04node\x18\x02 \x01(\tR\x04node\x12\x12\n" +
@@ -3728,7 +3737,8 @@ const file_aimux_table_v1_table_proto_rawDesc = "" +
 	"\aaddress\x18\x0e \x01(\tR\aaddress\x12\x1a\n" +
 	"\bdraining\x18\x0f \x01(\bR\bdraining\x121\n" +
 	"\x06limits\x18\x10 \x03(\v2\x19.aimux.table.v1.LimitSignR\x06limits\x12!\n" +
-	"\flimits_alone\x18\x11 \x01(\bR\vlimitsAlone\"\xa8\x01\n" +
+	"\flimits_alone\x18\x11 \x01(\bR\vlimitsAlone\x120\n" +
+	"\x14usage_blocks_waiting\x18\x12 \x01(\rR\x12usageBlocksWaiting\"\xa8\x01\n" +
 	"\tLimitSign\x12\x14\n" +
 	"\x05scope\x18\x01 \x01(\tR\x05scope\x12\x12\n" +
 	"\x04what\x18\x02 \x01(\tR\x04what\x12\x14\n" +
