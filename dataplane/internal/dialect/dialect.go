@@ -90,7 +90,8 @@ type Progress struct {
 	Usage Usage
 	// Moves is how many events have brought the answer on. Pings, empty pieces and usage do not: they say that the provider is alive.
 	Moves int
-	// Hidden: reasoning is under way of which no word is shown; how it gets on cannot be seen.
+	// Hidden: what is under way may be shown only when it is whole, as reasoning, a call's arguments and the work of a provider's own tool are; how it
+	// gets on cannot be seen.
 	Hidden bool
 	// Tokens is how many pieces of output have come: the base of an estimate when no usage ever comes.
 	Tokens int

@@ -64,6 +64,15 @@ func (e *Event) moves() bool {
 	return true
 }
 
+// hides reports an event after which a provider may work for minutes without showing any of it.
+func (e *Event) hides() bool {
+	switch e.Kind {
+	case ThoughtStart, CallStart, CallPiece, Foreign:
+		return true
+	}
+	return false
+}
+
 // Total is every token of the prompt, cached or not.
 func (u *Usage) Total() int { return u.Input + u.CacheRead + u.CacheWrite }
 

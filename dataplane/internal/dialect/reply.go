@@ -209,7 +209,7 @@ func (m *machine) watch(e *Event) {
 	}
 	if e.moves() {
 		p.Moves++
-		p.Hidden = e.Kind == ThoughtStart
+		p.Hidden = e.hides()
 	}
 	switch e.Kind {
 	case TextPiece:

@@ -560,7 +560,7 @@ func TestSilenceIsFoundInTime(t *testing.T) {
 	}
 }
 
-// An answer that only shows signs of life has stalled, whichever they are; one that thinks in silence has not, as long as it shows them.
+// An answer that only shows signs of life has stalled, whichever they are; one that thinks or writes a file in silence has not, as long as it shows them.
 func TestSignsOfLife(t *testing.T) {
 	t.Parallel()
 	const idle = 300 * time.Millisecond
@@ -572,6 +572,7 @@ func TestSignsOfLife(t *testing.T) {
 	block := func(kind string) string {
 		return event(`{"type":"content_block_start","index":0,"content_block":` + kind + `}`)
 	}
+	end := event(`{"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":null},"usage":{"output_tokens":9}}`) + event(`{"type":"message_stop"}`)
 	for name, row := range map[string]struct {
 		protocol, opening, sign, rest string
 	}{
@@ -582,7 +583,12 @@ func TestSignsOfLife(t *testing.T) {
 		"pings":        {"anthropic", begin + block(`{"type":"text","text":""}`) + event(`{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Hello"}}`), event(`{"type":"ping"}`), ""},
 		"silent thought": {"anthropic", begin + block(`{"type":"thinking","thinking":"","signature":""}`), event(`{"type":"ping"}`),
 			event(`{"type":"content_block_delta","index":0,"delta":{"type":"signature_delta","signature":"x"}}`) + event(`{"type":"content_block_stop","index":0}`) +
-				event(`{"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":null},"usage":{"output_tokens":9}}`) + event(`{"type":"message_stop"}`)},
+				end},
+		"a long argument": {"anthropic", begin + block(`{"type":"tool_use","id":"t","name":"Write","input":{}}`) +
+			event(`{"type":"content_block_delta","index":0,"delta":{"type":"input_json_delta","partial_json":"{\"path\":\"a\","}}`), event(`{"type":"ping"}`),
+			event(`{"type":"content_block_delta","index":0,"delta":{"type":"input_json_delta","partial_json":"\"content\":\"b\"}"}}`) +
+				event(`{"type":"content_block_stop","index":0}`) + end},
+		"a provider's own tool": {"anthropic", begin + block(`{"type":"server_tool_use","id":"s","name":"code_execution","input":{}}`) + event(`{"type":"content_block_stop","index":0}`), event(`{"type":"ping"}`), end},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -14,8 +14,7 @@ import (
 const (
 	firstTokenDefault = 60 * time.Second
 	idleDefault       = 60 * time.Second
-	// hollowTimes is how many times as long as it may be silent an answer may take with nothing but signs of life, as pings and empty pieces are:
-	// what a provider works out before it shows it, as the arguments of a call, takes minutes.
+	// hollowTimes is how many times as long as it may be silent an answer may take with nothing but signs of life, as pings and empty pieces are.
 	hollowTimes = 5
 	// lingerMax is how long an answer that is complete may take to close its connection in order.
 	lingerMax = 250 * time.Millisecond

@@ -766,7 +766,8 @@ type Routing struct {
 	// provider's own average counts against it, and may start a hedge.
 	//
 	// idle_timeout bounds the silence of an answer that has begun. Pings and empty pieces break it, but an answer that brings nothing else for five times
-	// as long has stalled too, unless it is reasoning of which no word is shown: that may take until request_timeout.
+	// as long has stalled too, unless it is at what may be shown only when it is whole: reasoning, a call's arguments, the work of a provider's own tool.
+	// That may take until request_timeout.
 	ConnectTimeout    *float64 `protobuf:"fixed64,15,opt,name=connect_timeout,json=connectTimeout,proto3,oneof" json:"connect_timeout,omitempty"`
 	FirstTokenTimeout *float64 `protobuf:"fixed64,16,opt,name=first_token_timeout,json=firstTokenTimeout,proto3,oneof" json:"first_token_timeout,omitempty"`
 	IdleTimeout       *float64 `protobuf:"fixed64,17,opt,name=idle_timeout,json=idleTimeout,proto3,oneof" json:"idle_timeout,omitempty"`
