@@ -186,6 +186,7 @@ func build(ctx context.Context, cfg Config, deps Deps) (*replica, error) {
 		}
 	}
 	r.keeper = newKeeper(cfg.ID, r.store, env, r.board, docs, r.archive.reached.Load)
+	r.keeper.tableMax = deps.Bus.TableBytesMax
 	r.hasher = identity.NewHasher(cfg.ClusterKey)
 	r.sso = &sso{verifier: issuer.New(issuer.Config{}, issuer.Deps{Log: deps.Log, Now: time.Now}), board: r.board}
 	r.source = &source{path: cfg.File, seed: cfg.Seed, keeper: r.keeper, log: deps.Log, troubles: trouble, first: r.firstToken}

@@ -38,6 +38,8 @@ type keeper struct {
 	archived func() uint64
 	// turn lets one change of this replica happen at a time; several would only defeat each other.
 	turn chan struct{}
+	// tableMax is how large nodes' tables may be, in bytes; nil means as large as they are.
+	tableMax func() (config, health int)
 }
 
 func newKeeper(id string, s store.Store, env catalog.Env, b *board, docs documents, archived func() uint64) *keeper {
@@ -119,6 +121,9 @@ func (k *keeper) edit(current store.Snapshot, by admin.Author, change func(*admi
 		return o.GetExpiresUnixMs() != 0 && o.GetExpiresUnixMs() < now.Add(-overridesKept).UnixMilli()
 	})
 	doc.Catalog, doc.Writer, doc.SavedUnixMs = sealed, k.id, now.UnixMilli()
+	if err := k.fits(doc, before, current.Revision+1); err != nil {
+		return nil, err
+	}
 	if err := enter(doc, before, by, k.id, current.Revision, k.archived(), now); err != nil {
 		return nil, err
 	}

@@ -240,3 +240,16 @@ func TestConfigIsRefused(t *testing.T) {
 		})
 	}
 }
+
+// How large a table may be follows from its kind and from the server.
+func TestTableBytesMax(t *testing.T) {
+	b := join(t, bus.Config{InProcess: bustest.Serve(t), Name: "cp-1"})
+	bustest.Settle(t, b)
+	config, health := b.TableBytesMax()
+	if server := int(b.Conn().MaxPayload()); config >= server || config < server-(2<<10) || health >= 4<<20 || health < 4<<20-(2<<10) {
+		t.Errorf("config %d, health %d bytes where the server takes %d", config, health, server)
+	}
+	if err := b.PublishConfig(&tablev1.Config{ContentHash: make([]byte, config-16)}, ""); err != nil {
+		t.Error(err)
+	}
+}

@@ -40,6 +40,19 @@ func (b *Bus) PublishHealth(m *tablev1.Health, traceparent string) error {
 	return b.publishTraced(b.lanes.health, b.inRegion("health"), m, traceparent)
 }
 
+// besideTables is what a table's message takes besides the table, in bytes: its header, the proof, and the traceparent.
+const besideTables = kib
+
+// TableBytesMax is how large an encoded Config and an encoded Health may be: what their kinds allow, and what the server does, where one has been
+// reached.
+func (b *Bus) TableBytesMax() (config, health int) {
+	config, health = b.lanes.config.bytesMax, b.lanes.health.bytesMax
+	if server := int(b.conn.MaxPayload()); server > 0 {
+		config, health = min(config, server), min(health, server)
+	}
+	return config - besideTables, health - besideTables
+}
+
 // ServeConfig answers nodes that ask for the Config in force. A nil from current leaves them to ask another replica after
 // their deadline.
 func (b *Bus) ServeConfig(current func() *tablev1.Config) (stop func(), err error) {

@@ -12,8 +12,8 @@ var (
 	ErrStale = errors.New("the catalog has changed since that revision")
 	// ErrUnavailable means that the store cannot be reached now. A save that fails with it may have happened.
 	ErrUnavailable = errors.New("the catalog's store cannot be reached")
-	// ErrTooLarge means that the store does not take that many bytes.
-	ErrTooLarge = errors.New("the catalog is too large for its store")
+	// ErrTooLarge means that the store does not take that many bytes, or the bus not those of what nodes get of it.
+	ErrTooLarge = errors.New("the catalog is too large")
 )
 
 // Snapshot is the catalog at one revision. The zero value means that nothing has been saved yet.
