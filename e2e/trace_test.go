@@ -101,6 +101,9 @@ func readSpans(t *testing.T, file string) (all []traced) {
 						Service: service, TraceID: s.TraceID, SpanID: s.SpanID, ParentSpanID: s.ParentSpanID, Name: s.Name, Kind: kinds[s.Kind],
 						Status: []string{"unset", "ok", "error"}[s.Status.Code], Attributes: values(s.Attributes), Began: s.StartTimeUnixNano,
 					}
+					if len(one.Attributes) != len(s.Attributes) {
+						t.Errorf("%s says something twice: %+v", s.Name, s.Attributes)
+					}
 					for _, l := range s.Links {
 						one.Links = append(one.Links, l.TraceID+"/"+l.SpanID)
 					}

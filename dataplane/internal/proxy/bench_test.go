@@ -9,7 +9,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	tablev1 "github.com/aimux/aimux/proto/gen/aimux/table/v1"
 )
@@ -156,45 +158,62 @@ func readAnswer(b testing.TB, in *bufio.Reader) {
 	}
 }
 
-// What tracing costs a request: none, one collector that takes everything, sampling that chooses nothing, and a collector that is a black hole.
+// What tracing costs a request, in CPU (cpu-ns/op, with what client, provider and collector need) and in time (ns/op): sampled wholly, in part and not at
+// all, with a collector that takes everything, and with one that takes connections and says nothing, whose queue is full.
 func BenchmarkTracing(b *testing.B) {
-	plain := `{"id":"chatcmpl-1","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"Hello."},"finish_reason":"stop"}],"usage":{"prompt_tokens":5,"completion_tokens":2,"total_tokens":7}}`
 	well := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }))
 	defer well.Close()
-	hole, err := net.Listen("tcp", "127.0.0.1:0") // takes connections and says nothing
+	hole, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer hole.Close()
-	for _, row := range []struct {
-		name, collector string
-		unsampled       bool
-	}{
-		{"off", "", false}, {"on", well.URL, false}, {"unsampled", well.URL, true}, {"dead", "http://" + hole.Addr().String(), false},
-	} {
-		b.Run(row.name, func(b *testing.B) {
-			b.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", row.collector)
-			if row.unsampled {
-				b.Setenv("OTEL_TRACES_SAMPLER", "traceidratio")
-				b.Setenv("OTEL_TRACES_SAMPLER_ARG", "0")
-			}
-			upstream := rawProvider(b, answerOf("application/json", plain))
-			r := newRig(b, []backend{{id: "a", protocol: "openai", handler: http.NotFoundHandler()}}, func(c *tablev1.Config, _ *Config) { c.Providers[0].BaseUrl = upstream })
-			conn, err := net.Dial("tcp", r.addr)
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer conn.Close()
-			body := fmt.Sprintf(openAIAsk, "")
-			request := fmt.Appendf(nil, "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer x\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
-			in := bufio.NewReaderSize(conn, 64<<10)
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := conn.Write(request); err != nil {
-					b.Fatal(err)
-				}
-				readAnswer(b, in)
-			}
-		})
+	b.Run("off", func(b *testing.B) { benchTracing(b, "", "1") })
+	for name, collector := range map[string]string{"live": well.URL, "dead": "http://" + hole.Addr().String()} {
+		for _, share := range []string{"1.0", "0.01", "0"} {
+			b.Run(name+"="+share, func(b *testing.B) { benchTracing(b, collector, share) })
+		}
 	}
+}
+
+func benchTracing(b *testing.B, collector, share string) {
+	plain := `{"id":"chatcmpl-1","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"Hello."},"finish_reason":"stop"}],"usage":{"prompt_tokens":5,"completion_tokens":2,"total_tokens":7}}`
+	b.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector)
+	b.Setenv("OTEL_TRACES_SAMPLER", "traceidratio")
+	b.Setenv("OTEL_TRACES_SAMPLER_ARG", share)
+	upstream := rawProvider(b, answerOf("application/json", plain))
+	r := newRig(b, []backend{{id: "a", protocol: "openai", handler: http.NotFoundHandler()}}, func(c *tablev1.Config, _ *Config) { c.Providers[0].BaseUrl = upstream })
+	conn, err := net.Dial("tcp", r.addr)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer conn.Close()
+	body := fmt.Sprintf(openAIAsk, "")
+	request := fmt.Appendf(nil, "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer x\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	in := bufio.NewReaderSize(conn, 64<<10)
+	ask := func() {
+		if _, err := conn.Write(request); err != nil {
+			b.Fatal(err)
+		}
+		readAnswer(b, in)
+	}
+	for range 2500 { // as many as fill a queue that nobody empties
+		ask()
+	}
+	b.ReportAllocs()
+	b.ResetTimer()
+	before := cpuTime(b)
+	for b.Loop() {
+		ask()
+	}
+	b.ReportMetric(float64(cpuTime(b)-before)/float64(b.N), "cpu-ns/op")
+}
+
+// cpuTime is what this process has used.
+func cpuTime(b *testing.B) time.Duration {
+	var used syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
