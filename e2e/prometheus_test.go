@@ -17,7 +17,10 @@ import (
 	"testing"
 )
 
-// startPrometheus runs a real Prometheus with the project's rules over a cluster. It looks often, and its rules do not wait.
+// windows are the times over which the rules take rates, and those that a test can wait for.
+var windows = strings.NewReplacer("[5m]", "[5s]", "[30m]", "[8s]", "[1h]", "[10s]", "[6h]", "[12s]")
+
+// startPrometheus runs a real Prometheus with the project's rules over a cluster. It looks often; its rules do not wait, and look back over seconds.
 func startPrometheus(t *testing.T, house *House) (base string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -25,7 +28,7 @@ func startPrometheus(t *testing.T, house *House) (base string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	soon := regexp.MustCompile(`(?m)^(\s+)for: .*$`).ReplaceAll(rules, []byte("${1}for: 0s"))
+	soon := regexp.MustCompile(`(?m)^(\s+)for: .*$`).ReplaceAllString(windows.Replace(string(rules)), "${1}for: 0s")
 	targets := func(bases []string, shift int) string {
 		var list []string
 		for _, b := range bases {
@@ -38,7 +41,7 @@ func startPrometheus(t *testing.T, house *House) (base string) {
 	}
 	config := fmt.Sprintf(`{global: {scrape_interval: 500ms, evaluation_interval: 500ms}, rule_files: [rules.yml], scrape_configs: [
 {job_name: aimux-node, static_configs: [{targets: %s}]}, {job_name: aimux-controlplane, static_configs: [{targets: %s}]}]}`, targets(house.Data, 10), targets(house.Admin, 0))
-	for name, text := range map[string]string{"rules.yml": string(soon), "prometheus.yml": config} {
+	for name, text := range map[string]string{"rules.yml": soon, "prometheus.yml": config} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
