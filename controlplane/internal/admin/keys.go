@@ -122,7 +122,7 @@ func (s *service) UpdateKey(ctx context.Context, r *connect.Request[adminv1.Upda
 		old := doc.GetCatalog().GetKeys()[id]
 		switch {
 		case old == nil:
-			return noKey(id)
+			return none("key", id, doc.GetCatalog().GetKeys())
 		case old.GetRevokedUnixMs() != 0:
 			return refuse(connect.CodeFailedPrecondition, "key %q is revoked, which is for good: make another", id)
 		}
@@ -140,7 +140,7 @@ func (s *service) RevokeKey(ctx context.Context, r *connect.Request[adminv1.Revo
 	view, revision, err := s.write(ctx, r.Msg.GetRevision(), func(doc *adminv1.Document) error {
 		key := doc.GetCatalog().GetKeys()[id]
 		if key == nil {
-			return noKey(id)
+			return none("key", id, doc.GetCatalog().GetKeys())
 		}
 		if key.GetRevokedUnixMs() == 0 {
 			key.RevokedUnixMs = time.Now().UnixMilli()
@@ -158,7 +158,7 @@ func (s *service) DeleteKey(ctx context.Context, r *connect.Request[adminv1.Dele
 	id := r.Msg.GetId()
 	_, revision, err := s.write(ctx, r.Msg.GetRevision(), func(doc *adminv1.Document) error {
 		if doc.GetCatalog().GetKeys()[id] == nil {
-			return noKey(id)
+			return none("key", id, doc.GetCatalog().GetKeys())
 		}
 		delete(doc.GetCatalog().GetKeys(), id)
 		return nil
@@ -168,8 +168,6 @@ func (s *service) DeleteKey(ctx context.Context, r *connect.Request[adminv1.Dele
 	}
 	return connect.NewResponse(&adminv1.DeleteKeyResponse{Revision: revision, Reach: s.reach(ctx, revision, r.Msg.GetWait())}), nil
 }
-
-func noKey(id string) error { return refuse(connect.CodeNotFound, "there is no key %q", id) }
 
 // heardWithin is how long a node may be silent that is there: a replica that hears none for longer has none.
 const heardWithin = 1500 * time.Millisecond
@@ -249,7 +247,7 @@ func (s *service) DeleteTeam(ctx context.Context, r *connect.Request[adminv1.Del
 	id := r.Msg.GetId()
 	_, revision, err := s.write(ctx, r.Msg.GetRevision(), func(doc *adminv1.Document) error {
 		if doc.GetCatalog().GetTeams()[id] == nil {
-			return refuse(connect.CodeNotFound, "there is no team %q", id)
+			return none("team", id, doc.GetCatalog().GetTeams())
 		}
 		for _, key := range slices.Sorted(maps.Keys(doc.GetCatalog().GetKeys())) {
 			if doc.GetCatalog().GetKeys()[key].GetTeam() == id {

@@ -13,6 +13,7 @@ import (
 	adminv1 "github.com/aimux/aimux/proto/gen/aimux/admin/v1"
 	tablev1 "github.com/aimux/aimux/proto/gen/aimux/table/v1"
 	"github.com/aimux/aimux/shared/bus"
+	"github.com/aimux/aimux/shared/spelling"
 )
 
 // ListProviders implements ProviderService.
@@ -32,7 +33,7 @@ func (s *service) GetProvider(ctx context.Context, r *connect.Request[adminv1.Ge
 	}
 	found := entry(view, r.Msg.GetId())
 	if found == nil {
-		return nil, coded(noProvider(r.Msg.GetId()))
+		return nil, coded(none("provider", r.Msg.GetId(), view.Document.GetCatalog().GetProviders()))
 	}
 	return connect.NewResponse(&adminv1.GetProviderResponse{Revision: view.Revision, Provider: found}), nil
 }
@@ -57,7 +58,7 @@ func (s *service) UpdateProvider(ctx context.Context, r *connect.Request[adminv1
 	id := r.Msg.GetId()
 	view, revision, err := s.write(ctx, r.Msg.GetRevision(), func(doc *adminv1.Document) error {
 		if doc.GetCatalog().GetProviders()[id] == nil {
-			return noProvider(id)
+			return none("provider", id, doc.GetCatalog().GetProviders())
 		}
 		return put(doc, id, r.Msg.GetProvider())
 	})
@@ -88,7 +89,7 @@ func (s *service) DeleteProvider(ctx context.Context, r *connect.Request[adminv1
 	id := r.Msg.GetId()
 	_, revision, err := s.write(ctx, r.Msg.GetRevision(), func(doc *adminv1.Document) error {
 		if doc.GetCatalog().GetProviders()[id] == nil {
-			return noProvider(id)
+			return none("provider", id, doc.GetCatalog().GetProviders())
 		}
 		delete(doc.GetCatalog().GetProviders(), id)
 		delete(doc.GetOverrides(), id)
@@ -107,8 +108,10 @@ func (s *service) WatchProviders(ctx context.Context, _ *connect.Request[adminv1
 	}, equal)
 }
 
-func noProvider(id string) error {
-	return refuse(connect.CodeNotFound, "there is no provider %q", id)
+// none refuses an id that nobody has among all of that kind, and names the one that was probably meant.
+func none[T any](what, id string, all map[string]T) error {
+	ids := slices.Sorted(maps.Keys(all))
+	return refuse(connect.CodeNotFound, "there is no %s %q%s", what, id, spelling.Meant(id, len(ids), func(i int) string { return ids[i] }))
 }
 
 // entries are all providers in the order of their ids.

@@ -92,7 +92,7 @@ func (s *service) SetOverride(ctx context.Context, r *connect.Request[adminv1.Se
 	}
 	_, revision, err := s.write(ctx, 0, func(doc *adminv1.Document) error {
 		if doc.GetCatalog().GetProviders()[id] == nil {
-			return noProvider(id)
+			return none("provider", id, doc.GetCatalog().GetProviders())
 		}
 		if override.GetState() == "" {
 			delete(doc.GetOverrides(), id)

@@ -34,3 +34,21 @@ func TestFiltersOfRequests(t *testing.T) {
 		}
 	}
 }
+
+// Who mistypes an id is told which one there is.
+func TestNobodyHasThisID(t *testing.T) {
+	o := openOffice(t, nil)
+	api := adminv1connect.NewProviderServiceClient(http.DefaultClient, o.url)
+	before, _ := o.board.View()
+	view := full()
+	view.Document.Catalog.Tokens = before.Document.GetCatalog().GetTokens()
+	view.Document.Catalog.Providers = map[string]*adminv1.Provider{"cerebras": {}, "zai": {}}
+	o.board.put(view)
+	for id, want := range map[string]string{"cerebars": `there is no provider "cerebars"; did you mean cerebras?`, "nobody": `there is no provider "nobody"`} {
+		r := connect.NewRequest(&adminv1.GetProviderRequest{Id: id})
+		r.Header().Set("Authorization", o.keys["viewer"])
+		if _, err := api.GetProvider(t.Context(), r); connect.CodeOf(err) != connect.CodeNotFound || !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", id, err, want)
+		}
+	}
+}

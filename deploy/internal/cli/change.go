@@ -17,7 +17,7 @@ import (
 
 // edits are what the commands share that change a message: single settings, or the whole from a file.
 type edits struct {
-	Settings []string `arg:"" optional:"" help:"Settings as name=value; name= takes one back to its default." placeholder:"name=value" sep:"none"`
+	Settings []string `arg:"" optional:"" names:"setting" help:"Settings as name=value; name= takes one back to its default." placeholder:"name=value" sep:"none"`
 	File     string   `short:"f" help:"A JSON file that is the whole; - reads standard input." placeholder:"FILE"`
 }
 

@@ -53,12 +53,13 @@ func Main(ctx context.Context, args []string, street Street) int {
 	said := Street{Stdin: street.Stdin, Stdout: told{street.Stdout}, Stderr: told{street.Stderr}}
 	parser, err := kong.New(&words,
 		kong.Name("aimux"),
-		kong.Description("A gateway for language-model APIs: one address for many providers, with one view of their health."),
+		kong.Description("A gateway for language-model APIs: one address for many providers, with one view of their health.\n\nThe commands that ask a running aimux find it by --admin (AIMUX_ADMIN), http://127.0.0.1:8081 unless said otherwise, and show it --token (AIMUX_TOKEN), that of this machine's own process unless said otherwise. Every command has --help, with examples where they help; those that list have -o json."),
 		kong.Writers(street.Stdout, street.Stderr),
 		kong.Exit(func(code int) { exit = code }),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(said),
 		kong.UsageOnError(),
+		kong.Vars{"admin": adminDefault},
 	)
 	if err != nil {
 		fmt.Fprintf(street.Stderr, "aimux: %v\n", err)

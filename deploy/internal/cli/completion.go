@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"slices"
@@ -16,9 +17,12 @@ type completionCommand struct {
 // The scripts ask aimux itself what may come next, so they know what this build knows.
 const (
 	bashScript = `_aimux() {
-  local IFS=$'\n'
-  COMPREPLY=($(compgen -W "$("${COMP_WORDS[0]}" complete -- "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null | cut -f1)" -- "${COMP_WORDS[COMP_CWORD]}"))
+  local IFS=$'\n' last="${COMP_WORDS[COMP_CWORD]}"
+  [ "$last" = = ] && last=
+  COMPREPLY=($(compgen -W "$("${COMP_WORDS[0]}" complete -- "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null | cut -f1)" -- "$last"))
+  [[ ${#COMPREPLY[@]} -eq 1 && $COMPREPLY == *[=/] ]] && compopt -o nospace
 }
+COMP_WORDBREAKS=${COMP_WORDBREAKS//:} # models have them in their names
 complete -o default -F _aimux aimux
 `
 	zshScript = `#compdef aimux
@@ -49,7 +53,7 @@ type completeCommand struct {
 }
 
 // Run prints what the last word may become, a line each, with its help behind a tab.
-func (c *completeCommand) Run(parsed *kong.Kong, street Street) error {
+func (c *completeCommand) Run(ctx context.Context, parsed *kong.Kong, street Street) error {
 	words := c.Words
 	if len(words) > 0 && words[0] == "--" {
 		words = words[1:]
@@ -58,7 +62,7 @@ func (c *completeCommand) Run(parsed *kong.Kong, street Street) error {
 	if len(words) > 0 {
 		words, last = words[:len(words)-1], words[len(words)-1]
 	}
-	for _, one := range candidates(parsed.Model.Node, words, last) {
+	for _, one := range candidates(parsed.Model.Node, words, last, func(kind string) []string { return askNames(ctx, words, kind) }) {
 		if _, err := fmt.Fprintf(street.Stdout, "%s\t%s\n", one.word, one.help); err != nil {
 			return err
 		}
@@ -69,11 +73,14 @@ func (c *completeCommand) Run(parsed *kong.Kong, street Street) error {
 // candidate is a word and what it means.
 type candidate struct{ word, help string }
 
-// candidates walks the words down the tree of commands and lists what may stand in the last place.
-func candidates(node *kong.Node, words []string, last string) (all []candidate) {
+// candidates walks the words down the tree of commands and lists what may stand in the last place. names are those of the running aimux, by
+// the kind that a tag says.
+func candidates(node *kong.Node, words []string, last string, names func(kind string) []string) (all []candidate) {
 	var open *kong.Flag // still wants its value
+	place := 0          // of the next positional word
 	for _, word := range words {
 		switch {
+		case open != nil && word == "=": // bash makes a word of it
 		case open != nil:
 			open = nil
 		case strings.HasPrefix(word, "-"):
@@ -84,6 +91,8 @@ func candidates(node *kong.Node, words []string, last string) (all []candidate) 
 		default:
 			if i := slices.IndexFunc(node.Children, func(n *kong.Node) bool { return n.Name == word }); i >= 0 {
 				node = node.Children[i]
+			} else {
+				place++
 			}
 		}
 	}
@@ -92,10 +101,37 @@ func candidates(node *kong.Node, words []string, last string) (all []candidate) 
 			all = append(all, candidate{word, strings.ReplaceAll(help, "\n", " ")})
 		}
 	}
-	if open != nil {
-		for _, value := range open.EnumSlice() {
-			add(value, "")
+	values := func(v *kong.Value) {
+		before := "" // of a list, what stands there already
+		if v.IsSlice() {
+			before = last[:strings.LastIndexByte(last, ',')+1]
 		}
+		kind := v.Tag.Get("names")
+		if kind == "setting" { // of what the command is about
+			kind = node.Parent.Name + "-setting"
+		}
+		for _, value := range append(v.EnumSlice(), names(kind)...) {
+			if value != "" {
+				add(before+value, "")
+			}
+		}
+	}
+	if name, value, valued := strings.Cut(last, "="); valued && strings.HasPrefix(last, "--") && open == nil {
+		open, last = flagOf(node, name), value // a shell that makes no words of it wants the whole
+		if open == nil {
+			return nil
+		}
+		values(open.Value)
+		for i := range all {
+			all[i].word = name + "=" + all[i].word
+		}
+		return all
+	}
+	if last == "=" {
+		last = ""
+	}
+	if open != nil {
+		values(open.Value)
 		return all
 	}
 	if strings.HasPrefix(last, "-") {
@@ -111,12 +147,8 @@ func candidates(node *kong.Node, words []string, last string) (all []candidate) 
 			add(child.Name, child.Help)
 		}
 	}
-	for _, p := range node.Positional {
-		for _, value := range p.EnumSlice() {
-			if value != "" {
-				add(value, "")
-			}
-		}
+	if n := len(node.Positional); n > 0 && (place < n || node.Positional[n-1].IsSlice()) {
+		values(node.Positional[min(place, n-1)])
 	}
 	return all
 }

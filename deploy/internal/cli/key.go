@@ -35,11 +35,11 @@ func (r *remote) keys() adminv1connect.KeyServiceClient {
 
 // scopeFlags say what may be used.
 type scopeFlags struct {
-	Provider []string `help:"Only these providers, by id." placeholder:"ID,…"`
-	Model    []string `help:"Only these models, as callers name them; a trailing * stands for any ending." placeholder:"NAME,…"`
-	Class    []string `help:"Only requests of these classes: standard, vision, thinking, tools, long_context, streaming." placeholder:"CLASS,…"`
-	Region   []string `help:"Only providers in these regions." placeholder:"NAME,…"`
-	Limit    []string `help:"A limit of the whole cluster, as in requests_per_minute=60 or dollars_per_day=5; name= takes it back." placeholder:"NAME=VALUE" sep:"none"`
+	Provider []string `names:"provider" help:"Only these providers, by id." placeholder:"ID,…"`
+	Model    []string `names:"model" help:"Only these models, as callers name them; a trailing * stands for any ending." placeholder:"NAME,…"`
+	Class    []string `names:"class" help:"Only requests of these classes: standard, vision, thinking, tools, long_context, streaming." placeholder:"CLASS,…"`
+	Region   []string `names:"region" help:"Only providers in these regions." placeholder:"NAME,…"`
+	Limit    []string `names:"limit-setting" help:"A limit of the whole cluster, as in requests_per_minute=60 or dollars_per_day=5; name= takes it back." placeholder:"NAME=VALUE" sep:"none"`
 }
 
 // apply puts what was said over what there is.
@@ -80,7 +80,7 @@ func (f *scopeFlags) apply(scope **adminv1.Scope, limits **adminv1.Limits) error
 // keyFlags say everything that can be said of a key.
 type keyFlags struct {
 	Name     *string        `help:"Whose it is, for people."`
-	Team     *string        `help:"The team whose scope and limits hold for it too." placeholder:"ID"`
+	Team     *string        `names:"team" help:"The team whose scope and limits hold for it too." placeholder:"ID"`
 	Priority *int32         `help:"Higher goes first where requests wait for room: -100 to 100."`
 	Expires  *time.Duration `help:"When it ends, from now, such as 720h; 0 for never." placeholder:"DURATION"`
 	scopeFlags
@@ -115,6 +115,15 @@ type keyCreate struct {
 	Offline    bool   `help:"Ask nobody: print the key, and its entry for a configuration file."`
 	ClusterKey string `help:"With --offline, the key of the cluster that shall know it: hex, base64 or file:PATH; default: that in --data." env:"AIMUX_CLUSTER_KEY" placeholder:"KEY"`
 	Data       string `help:"With --offline, the data directory of the process that shall know it." env:"AIMUX_DATA" placeholder:"DIR"`
+}
+
+// Help gives examples.
+func (*keyCreate) Help() string {
+	return `The key alone goes to standard output, and is shown this once.
+
+  aimux key create ci --model 'claude-*' --limit requests_per_minute=60 --limit dollars_per_day=5
+  aimux key create --team red --expires 720h > key.txt
+  aimux key create laptop --offline --data /var/lib/aimux`
 }
 
 // Run makes a key. The key alone goes to standard output, so that it can be piped.
@@ -261,7 +270,7 @@ func (r *remote) change(ctx context.Context, street Street, id, done string, cha
 type keyUpdate struct {
 	remote
 	keyFlags
-	ID string `arg:"" help:"The key's id."`
+	ID string `arg:"" names:"key" help:"The key's id."`
 }
 
 // Run changes a key.
@@ -271,7 +280,7 @@ func (c *keyUpdate) Run(ctx context.Context, street Street) error {
 
 type keyDisable struct {
 	remote
-	ID string `arg:"" help:"The key's id."`
+	ID string `arg:"" names:"key" help:"The key's id."`
 }
 
 // Run disables a key.
@@ -281,7 +290,7 @@ func (c *keyDisable) Run(ctx context.Context, street Street) error {
 
 type keyEnable struct {
 	remote
-	ID string `arg:"" help:"The key's id."`
+	ID string `arg:"" names:"key" help:"The key's id."`
 }
 
 // Run enables a key.
@@ -291,7 +300,7 @@ func (c *keyEnable) Run(ctx context.Context, street Street) error {
 
 type keyRevoke struct {
 	remote
-	ID string `arg:"" help:"The key's id."`
+	ID string `arg:"" names:"key" help:"The key's id."`
 }
 
 // Run revokes a key.
@@ -309,7 +318,7 @@ func (c *keyRevoke) Run(ctx context.Context, street Street) error {
 
 type keyDelete struct {
 	remote
-	ID string `arg:"" help:"The key's id."`
+	ID string `arg:"" names:"key" help:"The key's id."`
 }
 
 // Run deletes a key.

@@ -31,7 +31,7 @@ func (r *remote) limits() adminv1connect.LimitServiceClient {
 // scoped is what the commands on one scope share.
 type scoped struct {
 	remote
-	Scope string `arg:"" help:"all, key/ID, team/ID, issuer/ID/subjects, provider/ID, provider/ID/keys or provider/ID/model/MODEL."`
+	Scope string `arg:"" names:"scope" help:"all, key/ID, team/ID, issuer/ID/subjects, provider/ID, provider/ID/keys or provider/ID/model/MODEL."`
 }
 
 type limitList struct{ remote }
@@ -126,6 +126,14 @@ type limitSet struct {
 	edits
 }
 
+// Help gives examples.
+func (*limitSet) Help() string {
+	return `  aimux limit set all max_concurrent_requests=200
+  aimux limit set team/red dollars_per_month=500
+  aimux limit set provider/zai/model/glm-5 tokens_per_minute=1000000
+  aimux limit set key/ci requests_per_minute=`
+}
+
 // Run changes the limits at the revision that was read, so that nobody else's change is lost.
 func (c *limitSet) Run(ctx context.Context, street Street) error {
 	api := c.limits()
@@ -162,7 +170,7 @@ func (c *limitUnset) Run(ctx context.Context, street Street) error {
 
 type limitTop struct {
 	remote
-	Scope string `arg:"" optional:"" help:"What scopes begin with, as in key/."`
+	Scope string `arg:"" optional:"" names:"scope" help:"What scopes begin with, as in key/."`
 	N     uint32 `short:"n" help:"How many." default:"20"`
 }
 

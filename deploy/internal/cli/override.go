@@ -13,10 +13,16 @@ import (
 
 type providerOverride struct {
 	remote
-	ID     string        `arg:"" help:"The provider's id."`
+	ID     string        `arg:"" names:"provider" help:"The provider's id."`
 	State  string        `arg:"" enum:"drain,open,closed,none" help:"drain: what runs may end, nothing new begins; open: as if it had failed; closed: as if it were well; none: as its health is."`
 	For    time.Duration `help:"How long, as in 30m; default: until somebody ends it." placeholder:"DURATION"`
 	Reason string        `help:"Why, for whoever asks what happened." placeholder:"TEXT"`
+}
+
+// Help gives examples.
+func (*providerOverride) Help() string {
+	return `  aimux provider override zai drain --for 30m --reason 'maintenance at 10'
+  aimux provider override zai none`
 }
 
 // Validate is called before Run.

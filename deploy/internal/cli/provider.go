@@ -50,7 +50,7 @@ func (c *providerList) Run(ctx context.Context, street Street) error {
 
 type providerGet struct {
 	remote
-	ID string `arg:"" help:"The provider's id."`
+	ID string `arg:"" names:"provider" help:"The provider's id."`
 }
 
 // Run prints one provider; its text form is the JSON that set -f takes.
@@ -67,8 +67,19 @@ func (c *providerGet) Run(ctx context.Context, street Street) error {
 
 type providerSet struct {
 	remote
-	ID string `arg:"" help:"The provider's id."`
+	ID string `arg:"" names:"provider" help:"The provider's id."`
 	edits
+}
+
+// Help gives examples.
+func (*providerSet) Help() string {
+	return `A known kind brings URL, models, prices and quirks; a key is read where the control plane runs.
+
+  aimux provider set cerebras kind=cerebras api_key=env:CEREBRAS_API_KEY
+  aimux provider set mine kind=compatible protocol=openai base_url=https://llm.example.com/v1 api_key=file:/run/secrets/mine
+  aimux provider set mine enabled=false
+  aimux provider set mine max_concurrent_requests=
+  aimux provider get mine > mine.json; aimux provider set mine -f mine.json`
 }
 
 // Run creates the provider, or changes it at the revision that was read, so that nobody else's change is lost.
@@ -108,7 +119,7 @@ func (c *providerSet) Run(ctx context.Context, street Street) error {
 
 type providerDelete struct {
 	remote
-	ID string `arg:"" help:"The provider's id."`
+	ID string `arg:"" names:"provider" help:"The provider's id."`
 }
 
 // Run deletes the provider.

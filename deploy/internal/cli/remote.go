@@ -18,9 +18,12 @@ import (
 	"github.com/aimux/aimux/shared/secret"
 )
 
+// adminDefault is where aimux up and a control plane answer operators unless they are told otherwise.
+const adminDefault = "http://127.0.0.1:8081"
+
 // remote is what every command over the admin API shares.
 type remote struct {
-	Admin      string `help:"Where the admin API is." default:"http://127.0.0.1:8081" env:"AIMUX_ADMIN" placeholder:"URL"`
+	Admin      string `help:"Where the admin API is." default:"${admin}" env:"AIMUX_ADMIN" placeholder:"URL"`
 	Token      string `help:"The admin API's token; default: that of the process at this address, if this user runs it on this machine." env:"AIMUX_TOKEN" placeholder:"TOKEN"`
 	TokenFile  string `help:"A file with the token." env:"AIMUX_TOKEN_FILE" placeholder:"FILE"`
 	CA         string `name:"ca" help:"Authorities of the admin API's certificate, PEM; default: the system's." env:"AIMUX_CA" placeholder:"FILE"`

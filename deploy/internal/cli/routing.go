@@ -69,6 +69,14 @@ type routingSet struct {
 	edits
 }
 
+// Help gives examples.
+func (*routingSet) Help() string {
+	return `  aimux routing set priority=cost hedge_share=0.02
+  aimux routing set thinking_provider=anthropic
+  aimux routing set thinking_provider=
+  aimux routing get > routing.json; aimux routing set -f routing.json`
+}
+
 // Run changes the settings.
 func (c *routingSet) Run(ctx context.Context, street Street) error {
 	routing, revision, err := c.settings(ctx)

@@ -115,8 +115,15 @@ type explainCommand struct {
 	remote
 	File     string `short:"f" help:"The request's body as JSON; - reads standard input." default:"-" placeholder:"FILE"`
 	Protocol string `help:"The format of the body: anthropic or openai; auto looks at the body." enum:"auto,anthropic,openai" default:"auto"`
-	Node     string `help:"The node to ask; default: any."`
-	Caller   string `help:"The id of the client key that would send it; default: somebody who may use everything." placeholder:"ID"`
+	Node     string `names:"node" help:"The node to ask; default: any."`
+	Caller   string `names:"key" help:"The id of the client key that would send it; default: somebody who may use everything." placeholder:"ID"`
+}
+
+// Help gives examples.
+func (*explainCommand) Help() string {
+	return `  echo '{"model":"claude-sonnet-5-5","max_tokens":100,"messages":[{"role":"user","content":"Hello!"}]}' | aimux explain
+  aimux explain -f request.json --caller ci
+  aimux explain -f request.json --node node-2 -o json`
 }
 
 // Run explains where the request would go.

@@ -168,7 +168,7 @@ func (c *dataplaneCommand) Run(ctx context.Context, street Street) error {
 
 type syntheticCommand struct {
 	Listen string `help:"Where to listen." default:"127.0.0.1:8090" env:"AIMUX_LISTEN" placeholder:"ADDR"`
-	Vendor string `help:"Behave as this vendor: anthropic, openai, cerebras, zai, minimax; empty: as none in particular." env:"AIMUX_VENDOR"`
+	Vendor string `help:"Behave as this vendor: anthropic, openai, cerebras, zai or minimax; default: as none in particular." enum:",anthropic,openai,cerebras,zai,minimax" default:"" env:"AIMUX_VENDOR"`
 }
 
 // syntheticDrain is how long streams may go on after the scripted provider is told to stop.

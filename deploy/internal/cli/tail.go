@@ -22,14 +22,14 @@ type tailCommand struct {
 	Last     uint32        `short:"n" help:"How many of the latest to begin with, 500 at most." default:"20"`
 	Follow   bool          `short:"f" help:"Go on with what comes; --no-follow ends after the latest." default:"true" negatable:""`
 	Every    time.Duration `help:"How often to look, 100ms at least." default:"500ms" placeholder:"DURATION"`
-	Status   []string      `help:"Only what was answered with one of these, such as 503, or 5xx for all that begin so." placeholder:"STATUS,…"`
+	Status   []string      `names:"status" help:"Only what was answered with one of these, such as 503, or 5xx for all that begin so." placeholder:"STATUS,…"`
 	Failed   bool          `help:"Only what failed."`
 	Troubled bool          `help:"Only what failed, or was answered after a failure on the way."`
-	Provider string        `help:"Only what this provider was tried for." placeholder:"ID"`
-	Model    string        `help:"Only what asked for this model or was sent to it; a trailing * stands for any ending." placeholder:"NAME"`
-	Class    string        `help:"Only requests of this class." placeholder:"CLASS"`
-	Key      string        `help:"Only requests of this client key, or of this other caller." aliases:"caller" placeholder:"ID"`
-	Team     string        `help:"Only requests of this team." placeholder:"ID"`
+	Provider string        `names:"provider" help:"Only what this provider was tried for." placeholder:"ID"`
+	Model    string        `names:"model" help:"Only what asked for this model or was sent to it; a trailing * stands for any ending." placeholder:"NAME"`
+	Class    string        `names:"class" help:"Only requests of this class." placeholder:"CLASS"`
+	Key      string        `names:"key" help:"Only requests of this client key, or of this other caller." aliases:"caller" placeholder:"ID"`
+	Team     string        `names:"team" help:"Only requests of this team." placeholder:"ID"`
 	Request  string        `help:"Only the request of this id, or of this trace." placeholder:"ID"`
 	Slower   time.Duration `help:"Only what took at least so long." placeholder:"DURATION"`
 	Text     string        `help:"Only what has this in its ids, names, reasons or the providers' words." placeholder:"TEXT"`
@@ -59,9 +59,7 @@ func (c *tailCommand) Run(ctx context.Context, street Street) error {
 	filter := c.filter()
 	ask := &adminv1.ListRequestsRequest{Limit: min(max(c.Last, 1), tailMost), Filter: filter}
 	source := ""
-	if c.Output == "text" {
-		_ = tell(street.Stdout, tailLine, "TIME", "REQUEST", "STATUS", "TOTAL", "FIRST", "CLASS", "MODEL", "WENT TO", "WHY", "COST USD")
-	}
+	headed := c.Output != "text"
 	for {
 		answer, err := api.ListRequests(ctx, connect.NewRequest(ask))
 		if ctx.Err() != nil {
@@ -74,6 +72,10 @@ func (c *tailCommand) Run(ctx context.Context, street Street) error {
 			ask, source = &adminv1.ListRequestsRequest{Filter: filter}, "" // another replica answers, which counts anew
 			fmt.Fprintln(street.Stderr, "aimux: another control plane answers; some requests may be told again")
 			continue
+		}
+		if !headed {
+			_ = tell(street.Stdout, tailLine, "TIME", "REQUEST", "STATUS", "TOTAL", "FIRST", "CLASS", "MODEL", "WENT TO", "WHY", "COST USD")
+			headed = true
 		}
 		for _, r := range answer.Msg.GetRequests() {
 			if err := c.print(street.Stdout, r); err != nil {

@@ -18,7 +18,7 @@ type teamCommands struct {
 type teamSet struct {
 	remote
 	scopeFlags
-	ID   string  `arg:"" help:"The team's id."`
+	ID   string  `arg:"" names:"team" help:"The team's id."`
 	Name *string `help:"Its name, for people."`
 }
 
@@ -73,7 +73,7 @@ func (c *teamList) Run(ctx context.Context, street Street) error {
 
 type teamDelete struct {
 	remote
-	ID string `arg:"" help:"The team's id."`
+	ID string `arg:"" names:"team" help:"The team's id."`
 }
 
 // Run deletes a team.

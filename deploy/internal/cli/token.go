@@ -28,7 +28,7 @@ func (r *remote) tokens() adminv1connect.TokenServiceClient {
 type tokenCreate struct {
 	remote
 	ID      string        `arg:"" optional:"" help:"The token's id; default: made up."`
-	Role    string        `help:"What it may do: viewer (reads), operator (changes what serves traffic), admin (everything, tokens included)." required:"" placeholder:"ROLE"`
+	Role    string        `names:"role" help:"What it may do: viewer (reads), operator (changes what serves traffic), admin (everything, tokens included)." required:"" placeholder:"ROLE"`
 	Name    string        `help:"Whose it is, for people."`
 	Expires time.Duration `help:"When it ends, from now, such as 720h; default: never."`
 }
@@ -82,7 +82,7 @@ func moment(unixMs int64) string {
 
 type tokenRevoke struct {
 	remote
-	ID string `arg:"" help:"The token's id."`
+	ID string `arg:"" names:"token" help:"The token's id."`
 }
 
 // Run revokes a token.

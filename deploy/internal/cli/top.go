@@ -26,8 +26,9 @@ type topCommand struct {
 }
 
 const (
-	topLeast  = 100 * time.Millisecond // the least time between two looks
-	topWindow = 10                     // looks over which rates are taken
+	topLeast    = 100 * time.Millisecond // the least time between two looks
+	topWindow   = 10                     // looks over which rates are taken
+	topPatience = 5 * time.Second        // for one look
 )
 
 // look is what was told at one moment.
@@ -43,7 +44,9 @@ func (c *topCommand) Run(ctx context.Context, street Street) error {
 	client, base := c.dial()
 	healths, usages := adminv1connect.NewHealthServiceClient(client, base), adminv1connect.NewUsageServiceClient(client, base)
 	nodes := adminv1connect.NewNodeServiceClient(client, base)
-	see := func() (look, error) {
+	see := func(ctx context.Context) (look, error) {
+		ctx, stop := context.WithTimeout(ctx, topPatience)
+		defer stop()
 		health, err := healths.GetHealth(ctx, connect.NewRequest(&adminv1.GetHealthRequest{}))
 		if err != nil {
 			return look{}, err
@@ -58,7 +61,7 @@ func (c *topCommand) Run(ctx context.Context, street Street) error {
 		}
 		return look{time.Now(), health.Msg.GetHealth(), usage.Msg.GetUsage(), list.Msg.GetNodes()}, nil
 	}
-	first, err := see()
+	first, err := see(ctx)
 	if err != nil {
 		return err
 	}
@@ -66,7 +69,7 @@ func (c *topCommand) Run(ctx context.Context, street Street) error {
 	switch {
 	case c.Output == "json":
 		return printLook(street.Stdout, first)
-	case c.Once || !isFile || !term.IsTerminal(int(out.Fd())):
+	case c.Once || !isFile || !term.IsTerminal(int(out.Fd())) || os.Getenv("TERM") == "dumb":
 		_, err := io.WriteString(street.Stdout, strings.Join(screen([]look{first}, page{width: 120}), "\n")+"\n")
 		return err
 	}
@@ -74,8 +77,9 @@ func (c *topCommand) Run(ctx context.Context, street Street) error {
 }
 
 // watch draws on the terminal, and leaves it as it was.
-func (c *topCommand) watch(ctx context.Context, out *os.File, in io.Reader, first look, see func() (look, error)) error {
-	quit := make(chan struct{})
+func (c *topCommand) watch(ctx context.Context, out *os.File, in io.Reader, first look, see func(context.Context) (look, error)) error {
+	ctx, quit := context.WithCancel(ctx)
+	defer quit()
 	if keys, ok := in.(*os.File); ok && term.IsTerminal(int(keys.Fd())) {
 		before, err := term.MakeRaw(int(keys.Fd()))
 		if err != nil {
@@ -83,7 +87,7 @@ func (c *topCommand) watch(ctx context.Context, out *os.File, in io.Reader, firs
 		}
 		defer func() { _ = term.Restore(int(keys.Fd()), before) }()
 		go func() { // a read cannot be called off: it ends with the key that quits, or with the process
-			defer close(quit)
+			defer quit()
 			for key := [1]byte{}; ; {
 				if n, err := keys.Read(key[:]); err != nil || n == 1 && strings.IndexByte("qQ\x03\x04", key[0]) >= 0 {
 					return
@@ -91,8 +95,8 @@ func (c *topCommand) watch(ctx context.Context, out *os.File, in io.Reader, firs
 			}
 		}()
 	}
-	fmt.Fprint(out, "\x1b[?1049h\x1b[?25l")       // another screen, no cursor
-	defer fmt.Fprint(out, "\x1b[?25h\x1b[?1049l") // and back
+	fmt.Fprint(out, "\x1b[?1049h\x1b[?25l\x1b[?7l")       // another screen, no cursor, and what is too long is cut
+	defer fmt.Fprint(out, "\x1b[?7h\x1b[?25h\x1b[?1049l") // and back
 	ticker := time.NewTicker(max(c.Every, topLeast))
 	defer ticker.Stop()
 	looks, trouble := []look{first}, error(nil)
@@ -108,12 +112,10 @@ func (c *topCommand) watch(ctx context.Context, out *os.File, in io.Reader, firs
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-quit:
-			return nil
 		case <-ticker.C:
 		}
 		var next look
-		if next, trouble = see(); trouble == nil {
+		if next, trouble = see(ctx); trouble == nil {
 			looks = append(looks, next)
 			looks = looks[max(0, len(looks)-topWindow):]
 		}
@@ -148,18 +150,50 @@ type page struct {
 
 // topRow is one line of the table, and the line below it that says why.
 type topRow struct {
-	rank              int
-	rate              float64
-	state, name, rest string
-	why               string
+	rank             int
+	rate             float64
+	state, name, why string
+	figures          [len(topHeads)]string
 }
 
 const (
 	topState = 13 // columns of the state
-	topRest  = 41 // and of the figures
-	// nodesMost lines are taken by the head and by nodes in trouble.
+	topName  = 16 // the least of the name, as long as there is a figure beside it
+	// nodesMost lines are taken by the head and by nodes in trouble, and no more than a third of the page.
 	nodesMost = 8
 )
+
+// topHeads stand over the figures, each as wide as its column. Those that tell least go first where there is no room: topShed says in which order.
+var (
+	topHeads = [...]string{"WEIGHT", " TRIES/S", "    GOOD", "   FIRST", "FLIGHT"}
+	topShed  = [...]int{4, 0, 3, 2, 1}
+)
+
+// columns says which figures a page has room for, and what they leave to the name.
+func columns(width int) (shown [len(topHeads)]bool, name int) {
+	name = width - topState
+	for i, head := range topHeads {
+		shown[i], name = true, name-len(head)-1
+	}
+	for _, i := range topShed {
+		if name >= topName {
+			break
+		}
+		shown[i], name = false, name+len(topHeads[i])+1
+	}
+	return shown, max(name, 1)
+}
+
+// figures are a row's cells, of those columns that are shown.
+func figures(cells [len(topHeads)]string, shown [len(topHeads)]bool) string {
+	var line strings.Builder
+	for i, cell := range cells {
+		if shown[i] {
+			fmt.Fprintf(&line, " %*s", len(topHeads[i]), cell)
+		}
+	}
+	return line.String()
+}
 
 // screen draws the latest look; rates are since the oldest.
 func screen(looks []look, p page) []string {
@@ -169,19 +203,23 @@ func screen(looks []look, p page) []string {
 	if p.trouble != "" {
 		lines[1] = paint(p, 2, fit(p.trouble+"; shown is what was at "+now.at.Format("15:04:05"), p.width))
 	}
+	most := nodesMost
+	if p.height > 0 {
+		most = min(most, max(p.height/3, 2))
+	}
 	for _, entry := range now.nodes {
-		if trouble := nodeTrouble(entry); trouble != "" && len(lines) < nodesMost {
+		if trouble := nodeTrouble(entry); trouble != "" && len(lines) < most {
 			lines = append(lines, paint(p, 2, fit(entry.GetHeartbeat().GetNode()+": "+trouble, p.width)))
 		}
 	}
-	name := max(p.width-topState-topRest-1, 12)
-	lines = append(lines, fmt.Sprintf("%-*s%-*s %s", topState, "STATE", name, "PROVIDER/MODEL", "WEIGHT  TRIES/S     GOOD    FIRST FLIGHT"))
+	shown, name := columns(p.width)
+	lines = append(lines, fit(fmt.Sprintf("%-*s%-*s%s", topState, "STATE", name, fit("PROVIDER/MODEL", name), figures(topHeads, shown)), p.width))
 	for i, row := range rows {
 		if p.height > 0 && len(lines) >= p.height-2 {
-			lines = append(lines, fmt.Sprintf("… %d more", len(rows)-i))
+			lines = append(lines, fit(fmt.Sprintf("… %d more", len(rows)-i), p.width))
 			break
 		}
-		lines = append(lines, paint(p, row.rank, fmt.Sprintf("%-*s", topState, row.state))+fmt.Sprintf("%-*s %s", name, fit(row.name, name), row.rest))
+		lines = append(lines, paint(p, row.rank, fmt.Sprintf("%-*s", topState, row.state))+fmt.Sprintf("%-*s%s", name, fit(row.name, name), figures(row.figures, shown)))
 		if row.rank > 0 && row.why != "" {
 			lines = append(lines, "  "+fit(row.why, p.width-2))
 		}
@@ -249,7 +287,7 @@ func topRows(now, then look) []topRow {
 		}
 		rows = append(rows, topRow{
 			rank: rank, rate: float64(requests(now, name) - min(requests(then, name), requests(now, name))), state: stateName(t.GetState()), name: name, why: t.GetReason(),
-			rest: fmt.Sprintf("%6s %8s %8s %8s %6d", share(t.GetWeightPpm()), rate, measured(t.GetSuccessPpm(), share), measured(t.GetFirstTokenMs(), milliseconds), t.GetInFlight()),
+			figures: [...]string{share(t.GetWeightPpm()), rate, measured(t.GetSuccessPpm(), share), measured(t.GetFirstTokenMs(), milliseconds), fmt.Sprint(t.GetInFlight())},
 		})
 	}
 	slices.SortStableFunc(rows, func(a, b topRow) int {

@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -55,7 +56,7 @@ func TestScreen(t *testing.T) {
 		}
 	}
 	short := screen([]look{looked(100, 50)}, page{width: 80, height: 8, trouble: "not connected: gone"})
-	if len(short) > 8 || !strings.Contains(short[1], "not connected: gone") || !strings.Contains(short[len(short)-1], "2 more") {
+	if len(short) > 8 || !strings.Contains(short[1], "not connected: gone") || !strings.Contains(short[len(short)-1], "1 more") {
 		t.Errorf("%q", short)
 	}
 	if painted := strings.Join(screen([]look{looked(100, 50)}, page{width: 80, colour: true}), "\n"); !strings.Contains(painted, "\x1b[31mcircuit_open") {
@@ -72,6 +73,31 @@ func TestLookAsJSON(t *testing.T) {
 		}
 		if err := printLook(&out, l); err != nil || json.Unmarshal(out.Bytes(), &told) != nil || len(told.Health.Targets) != len(l.health.GetTargets()) || len(told.Usage) != len(l.usage) {
 			t.Errorf("%v: %s", err, out.String())
+		}
+	}
+}
+
+// Whatever the size, nothing is wider or higher than the page, and the sick one stands on it with its reason.
+func TestScreenOfAnySize(t *testing.T) {
+	many := looked(100, 50)
+	for i := range 50 {
+		many.health.Targets = append(many.health.GetTargets(), &tablev1.TargetHealth{Provider: fmt.Sprintf("provider-%02d", i), Model: "m", State: tablev1.State_STATE_HEALTHY, WeightPpm: 1e6})
+		many.nodes = append(many.nodes, &adminv1.NodeEntry{Heartbeat: &tablev1.Heartbeat{Node: fmt.Sprintf("gone-%02d", i)}})
+	}
+	for _, size := range [][2]int{{200, 60}, {80, 24}, {66, 20}, {40, 10}, {20, 6}} {
+		p := page{width: size[0], height: size[1], trouble: "not connected: the admin API does not answer"}
+		lines := screen([]look{many}, p)
+		text := strings.Join(lines, "\n")
+		if len(lines) > p.height {
+			t.Errorf("%v: %d lines\n%s", size, len(lines), text)
+		}
+		for _, line := range lines {
+			if utf8.RuneCountInString(line) > p.width {
+				t.Errorf("%v: %q is %d wide", size, line, utf8.RuneCountInString(line))
+			}
+		}
+		if p.width >= 40 && (!strings.Contains(text, "circuit_open") || !strings.Contains(text, "60 % of 10 answers") || !strings.Contains(text, "TRIES/S") || !strings.Contains(text, " more")) {
+			t.Errorf("%v:\n%s", size, text)
 		}
 	}
 }

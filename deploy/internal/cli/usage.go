@@ -18,12 +18,20 @@ type usageCommand struct {
 	By       []string `help:"What sums are kept apart by: key, team, provider, model, day, region." default:"provider,model" enum:"key,team,provider,model,day,region"`
 	Since    string   `help:"The first day, of UTC." placeholder:"2026-11-01"`
 	Until    string   `help:"The last day." placeholder:"2026-11-30"`
-	Key      string   `help:"Only what this key used, or this subject of an issuer, as in jwt:ada@example.com."`
-	Team     string   `help:"Only what this team used."`
-	Provider string   `help:"Only what was used of this provider."`
-	Model    string   `help:"Only what was used of this model."`
-	Region   string   `help:"Only what was used at this region's nodes."`
+	Key      string   `names:"key" help:"Only what this key used, or this subject of an issuer, as in jwt:ada@example.com."`
+	Team     string   `names:"team" help:"Only what this team used."`
+	Provider string   `names:"provider" help:"Only what was used of this provider."`
+	Model    string   `names:"model" help:"Only what was used of this model."`
+	Region   string   `names:"region" help:"Only what was used at this region's nodes."`
 	Top      uint32   `help:"Only so many, the dearest first."`
+}
+
+// Help gives examples.
+func (*usageCommand) Help() string {
+	return `  aimux usage
+  aimux usage --by team,day --since 2026-11-01
+  aimux usage --by key --top 10
+  aimux usage --team red --by model -o json`
 }
 
 // Run prints what was used.

@@ -26,11 +26,17 @@ func (r *remote) webhooks() adminv1connect.WebhookServiceClient {
 
 type webhookSet struct {
 	remote
-	Name         string   `arg:"" help:"The webhook's name."`
+	Name         string   `arg:"" names:"webhook" help:"The webhook's name."`
 	URL          *string  `help:"The URL that is told." placeholder:"URL"`
 	Secret       *string  `help:"What signs: env:NAME, file:PATH, or the secret itself." env:"AIMUX_WEBHOOK_SECRET" placeholder:"SECRET"`
-	Event        []string `help:"An event that is told: transition or alert; may be repeated. Default: all." placeholder:"EVENT"`
+	Event        []string `names:"event" help:"An event that is told: transition or alert; may be repeated. Default: all." placeholder:"EVENT"`
 	AllowPrivate *bool    `help:"Let the URL be at a private address, and speak plain http there." name:"allow-private-address"`
+}
+
+// Help gives examples.
+func (*webhookSet) Help() string {
+	return `  aimux webhook set pager --url https://example.com/aimux --secret env:PAGER_SECRET --event alert
+  aimux webhook test pager`
 }
 
 // Run sets a webhook at the revision that was read, so that nobody else's change is lost.
@@ -98,7 +104,7 @@ func (c *webhookList) Run(ctx context.Context, street Street) error {
 
 type webhookDelete struct {
 	remote
-	Name string `arg:"" help:"The webhook's name."`
+	Name string `arg:"" names:"webhook" help:"The webhook's name."`
 }
 
 // Run deletes a webhook.
@@ -116,7 +122,7 @@ func (c *webhookDelete) Run(ctx context.Context, street Street) error {
 
 type webhookTest struct {
 	remote
-	Name string `arg:"" help:"The webhook's name."`
+	Name string `arg:"" names:"webhook" help:"The webhook's name."`
 }
 
 // Run sends a test event; one that was not delivered is a failure.
