@@ -75,6 +75,8 @@ type budgetMeter struct {
 	told, toldLimit, toldAll int64
 	// silent says that the source was last asked in vain.
 	silent bool
+	// dry says that there will be no more in this period, and not only none for a moment.
+	dry atomic.Bool
 }
 
 // A node fetches a sixty-fourth of its share ahead: by so much, times the nodes, a budget may remain unspent.
@@ -105,6 +107,7 @@ func (m *budgetMeter) turn(now time.Time) {
 	}
 	m.endsMs.Store(ends.UnixMilli())
 	m.spent.Store(0)
+	m.dry.Store(false)
 	m.known, m.read = Spent{}, time.Time{}
 	m.answered, m.again, m.told, m.toldAll = time.Time{}, time.Time{}, 0, 0
 	m.size()
@@ -209,7 +212,9 @@ func (m *budgetMeter) alone(now time.Time, _ Ask) { m.again, m.silent = now.Add(
 
 // lapse goes by the mode when the source has not answered for long, though it was asked; but never beyond what the ledger says to be left.
 func (m *budgetMeter) lapse(now time.Time) {
-	if !m.silent || now.Sub(m.answered) < budgetPatience {
+	alone := m.silent && now.Sub(m.answered) >= budgetPatience
+	m.dry.Store(m.heard && (!m.silent && m.left.Load() <= 0 || alone && m.mode != route.Strict))
+	if !alone {
 		return
 	}
 	allowed := m.allowed.Load()

@@ -294,26 +294,31 @@ type shortage struct {
 	scope   *gate
 	what    string
 	untilMs int64
+	spent   bool // a budget, of which there is nothing left until then
 }
 
 // shortage is the worst one, now being the moment as slots count it; what is empty when there is none.
 func (g *gate) shortage(now, nowMs int64) (worst shortage) {
-	consider := func(what string, untilMs int64) {
+	consider := func(what string, untilMs int64, spent bool) {
 		if worst.what == "" || untilMs > worst.untilMs {
-			worst = shortage{g, what, untilMs}
+			worst = shortage{g, what, untilMs, spent}
 		}
 	}
 	if g.slots != nil && g.slots.full(now) {
-		consider(inFlight, nowMs)
+		consider(inFlight, nowMs, false)
 	}
 	for kind, m := range g.units {
 		if m != nil && m.stock.Load() <= 0 {
-			consider(unitNames[kind], min(m.until.Load(), nowMs+(windowS+1)*1000))
+			consider(unitNames[kind], min(m.until.Load(), nowMs+(windowS+1)*1000), false)
 		}
 	}
 	for period, m := range g.budgets {
-		if m != nil && m.full() {
-			consider(spendNames[period], m.endsMs.Load())
+		switch {
+		case m == nil || !m.full():
+		case m.dry.Load():
+			consider(spendNames[period], m.endsMs.Load(), true)
+		default:
+			consider(spendNames[period], nowMs, false)
 		}
 	}
 	return worst

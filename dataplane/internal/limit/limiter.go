@@ -330,9 +330,11 @@ func (p *Permit) strictest(now int64) *fault.Fault {
 	if worst.what == inFlight && worst.scope.presence == nil {
 		kind = fault.Overloaded // it is not the caller who did too much
 	}
-	return &fault.Fault{
-		Kind: kind, RetryAfter: wait, Message: fmt.Sprintf("the gateway's limit on %s of %s is used up", worst.what, worst.scope.name),
+	message := fmt.Sprintf("the gateway's limit on %s of %s is used up", worst.what, worst.scope.name)
+	if worst.spent {
+		kind, message = fault.QuotaExhausted, message+" until "+time.UnixMilli(worst.untilMs).UTC().Format(time.RFC3339)
 	}
+	return &fault.Fault{Kind: kind, RetryAfter: wait, Message: message}
 }
 
 // Settle gives the slot back and pays for what was really used and what it cost, in billionths of a dollar; without any usage, for

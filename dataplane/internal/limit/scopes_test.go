@@ -82,7 +82,39 @@ func TestStrictestAnswers(t *testing.T) {
 		_, f := n.Enter(n.table.Target(0), "k1", &route.Ask{})
 		now := time.Now().UTC()
 		midnight := time.Date(now.Year(), now.Month(), now.Day()+1, 0, 0, 0, 0, time.UTC)
-		if f == nil || !strings.Contains(f.Message, "dollars per day of provider/p/key/k1") || f.RetryAfter.Round(time.Second) != midnight.Sub(now).Round(time.Second) {
+		if f == nil || !strings.Contains(f.Message, "dollars per day of provider/p/key/k1") || f.RetryAfter.Round(time.Second) != midnight.Sub(now).Round(time.Second) ||
+			f.Kind != fault.QuotaExhausted || !strings.HasSuffix(f.Message, "until "+midnight.Format(time.RFC3339)) {
+			t.Errorf("%+v", f)
+		}
+	})
+}
+
+// TestBudgetThatIsNotFetchedYet: who asks for money of which there is some, but not here at this moment, is not told that all is spent.
+func TestBudgetThatIsNotFetchedYet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		silent := make(chan struct{})
+		ledger := func(ctx context.Context, _ []limit.Budget, _ []limit.Spent) error {
+			select {
+			case <-silent:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		n := startWith(t, "a", limit.Deps{Source: limit.NewMemory(time.Now), Ledger: ledger}, tableWith(t, 1, 1, &tablev1.Limits{NanodollarsPerDay: 12_000_000}))
+		defer n.stop()
+		var f *fault.Fault
+		for range 64 {
+			if _, f = n.Enter(n.table.Target(0), "k1", &route.Ask{PromptTokens: 10, MaxTokens: 50, ExpectTokens: 50}); f != nil {
+				break
+			}
+		}
+		if f == nil || f.Kind != fault.RateLimited || f.RetryAfter != time.Second || strings.Contains(f.Message, "until") {
+			t.Fatalf("%+v", f)
+		}
+		close(silent)
+		later(10 * time.Second)
+		if _, f := n.Enter(n.table.Target(0), "k1", &route.Ask{PromptTokens: 10, MaxTokens: 50, ExpectTokens: 50}); f != nil {
 			t.Errorf("%+v", f)
 		}
 	})

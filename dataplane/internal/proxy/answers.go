@@ -200,7 +200,11 @@ func advise(in ingress.Exchange, f *fault.Fault) {
 	rule := f.Kind.Rule()
 	again := !rule.Final
 	in.SetHeader("X-Should-Retry", strconv.FormatBool(again))
-	if wait := min(f.RetryAfter, retryAfterMax); again && wait > 0 {
+	wait := min(f.RetryAfter, retryAfterMax)
+	if f.Kind == fault.QuotaExhausted && f.Status == 0 { // a budget of the gateway's own: its end is known, and no provider made it up
+		again, wait = true, f.RetryAfter
+	}
+	if again && wait > 0 {
 		in.SetHeader("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
 	}
 }

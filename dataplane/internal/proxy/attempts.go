@@ -138,7 +138,6 @@ func (x *exchange) exhausted(last *fault.Fault) *fault.Fault {
 	if f.Kind == fault.RateLimited {
 		f.RetryAfter = x.soonest(f.RetryAfter)
 	}
-	f.RetryAfter = min(f.RetryAfter, retryAfterMax)
 	if len(x.tries)+len(x.skipped) < 2 {
 		return &f
 	}

@@ -148,6 +148,18 @@ func TestCallersLimits(t *testing.T) {
 	}
 }
 
+// Who has spent his budget is told until when, and that asking again before is in vain.
+func TestBudgetsAnswer(t *testing.T) {
+	r := newRig(t, []backend{{id: "a", protocol: "openai"}})
+	r.handler.deps.Limits = &fullness{settled: make(chan outcome.Usage, 8), caller: limited(fault.QuotaExhausted, 10*time.Hour, "dollars are used up until tomorrow")}
+	for protocol, want := range map[string]string{"anthropic": "rate_limit_error", "openai": "insufficient_quota"} {
+		a := r.ask(protocol, false)
+		if a.status != 429 || a.header.Get("Retry-After") != "36000" || a.header.Get("X-Should-Retry") != "false" || !strings.Contains(a.body, want) || !strings.Contains(a.body, "until tomorrow") {
+			t.Errorf("%s: status %d, retry-after %q, again %q: %s", protocol, a.status, a.header.Get("Retry-After"), a.header.Get("X-Should-Retry"), a.body)
+		}
+	}
+}
+
 // Providers that say that it is too much, with or without for how long, make the gateway say the same, to the first and to whoever comes while
 // they are left alone: and when the first of them may be tried again. Then it is.
 func TestRateLimitedProviders(t *testing.T) {
