@@ -35,6 +35,19 @@ func (s *tape) WatchUsage(ctx context.Context, after uint64, _ int, restart, who
 	return errors.New("broken off")
 }
 
+// readLedger is what a ledger knows a minute after it has begun to read, in a bubble.
+func readLedger(t *testing.T, stream *tape, dir string) *ledger {
+	t.Helper()
+	l := newLedger(stream, 0, dir, slog.New(slog.DiscardHandler))
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); l.run(ctx) }()
+	time.Sleep(time.Minute)
+	stop()
+	<-done
+	return l
+}
+
 func usageBlock(boot, seq uint64, at time.Time, key, team string, tokens uint64) *outcomev1.UsageBlock {
 	return &outcomev1.UsageBlock{Node: "n", Boot: boot, Seq: seq, EndedUnixMs: at.UnixMilli(), Lines: []*outcomev1.UsageLine{
 		{Caller: key, Team: team, Provider: "p", Model: "m", Requests: 1, InputTokens: tokens, CostNanoUsd: tokens * 1e9},
@@ -51,19 +64,9 @@ func TestLedgerCountsOnce(t *testing.T) {
 			usageBlock(1, 1, first, "alice", "red", 10), usageBlock(1, 2, second, "bob", "red", 5), usageBlock(1, 2, second, "bob", "red", 5),
 			usageBlock(2, 1, second, "alice", "red", 1), usageBlock(1, 1, first, "alice", "red", 10),
 		}}
-		read := func(stream *tape) *ledger {
-			l := newLedger(stream, 0, dir, slog.New(slog.DiscardHandler))
-			ctx, stop := context.WithCancel(t.Context())
-			done := make(chan struct{})
-			go func() { defer close(done); l.run(ctx) }()
-			time.Sleep(time.Minute)
-			stop()
-			<-done
-			return l
-		}
 		for name, l := range map[string]*ledger{
-			"at first": read(stream), "from disk": read(stream),
-			"from a stream made anew": read(&tape{blocks: append([]*outcomev1.UsageBlock{stream.blocks[1]}, usageBlock(2, 1, second, "alice", "red", 1))}),
+			"at first": readLedger(t, stream, dir), "from disk": readLedger(t, stream, dir),
+			"from a stream made anew": readLedger(t, &tape{blocks: append([]*outcomev1.UsageBlock{stream.blocks[1]}, usageBlock(2, 1, second, "alice", "red", 1))}, dir),
 		} {
 			for _, row := range []struct {
 				ask  *adminv1.SumUsageRequest
@@ -89,7 +92,7 @@ func TestLedgerCountsOnce(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, "usage.ledger"), []byte("damaged"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if got := read(stream).sums(&adminv1.SumUsageRequest{By: []string{"team"}}).GetSums(); len(got) != 1 || got[0].GetCostUsd() != 16 {
+		if got := readLedger(t, stream, dir).sums(&adminv1.SumUsageRequest{By: []string{"team"}}).GetSums(); len(got) != 1 || got[0].GetCostUsd() != 16 {
 			t.Errorf("from a damaged book: %v", got)
 		}
 	})

@@ -1,8 +1,6 @@
 package controlplane
 
 import (
-	"context"
-	"log/slog"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,18 +23,8 @@ func TestLedgerTellsWhatWasSpent(t *testing.T) {
 		stream := &tape{blocks: []*outcomev1.UsageBlock{
 			block(1, "eu", begin, 1), block(2, "us", begin, 10), block(3, "eu", begin.AddDate(0, 0, 1), 100), block(4, "eu", begin.AddDate(0, -1, 0), 1000),
 		}}
-		read := func() *ledger {
-			l := newLedger(stream, 0, dir, slog.New(slog.DiscardHandler))
-			ctx, stop := context.WithCancel(t.Context())
-			done := make(chan struct{})
-			go func() { defer close(done); l.run(ctx) }()
-			time.Sleep(time.Minute)
-			stop()
-			<-done
-			return l
-		}
 		month, today := begin.Format("2006-01"), begin.Format("2006-01-02")
-		for name, l := range map[string]*ledger{"at first": read(), "from disk": read()} {
+		for name, l := range map[string]*ledger{"at first": readLedger(t, stream, dir), "from disk": readLedger(t, stream, dir)} {
 			for _, row := range []struct {
 				scope, period string
 				here, all     uint64
@@ -50,7 +38,7 @@ func TestLedgerTellsWhatWasSpent(t *testing.T) {
 				}
 			}
 		}
-		l := read()
+		l := readLedger(t, stream, dir)
 		sums := l.sums(&adminv1.SumUsageRequest{By: []string{"region"}, Since: begin.Format(dayFormat)})
 		if len(sums.GetSums()) != 2 || sums.GetSums()[0].GetRegion() != "eu" || sums.GetRegions()[1].GetRecordedUnixMs() != begin.UnixMilli() {
 			t.Errorf("by region: %v", sums)

@@ -19,7 +19,7 @@ import (
 const everything = ^route.Capability(0)
 
 func newTranslator() *dialect.Translator {
-	return dialect.New(dialect.Options{Dialects: []dialect.Dialect{anthropic.Dialect{}, openai.Dialect{}}, Key: [32]byte{1, 2, 3}})
+	return dialect.New(dialect.Options{Dialects: []dialect.Dialect{anthropic.Dialect{}, openai.Dialect{}}, Key: [32]byte{1, 2, 3}, Thoughts: 64, Signers: 64})
 }
 
 // sheets as the tests need them.

@@ -268,6 +268,7 @@ func (d *draw) openai() string {
 // TestVendorsTakeWhatIsLegal: what a format's own vendor takes from its clients, translation makes every other vendor take as well, or
 // refuses with the place.
 func TestVendorsTakeWhatIsLegal(t *testing.T) {
+	t.Parallel()
 	own := map[route.Protocol]*synthetic.Server{
 		route.Anthropic: synthetic.New(synthetic.Config{Vendor: "anthropic"}), route.OpenAI: synthetic.New(synthetic.Config{Vendor: "openai"}),
 	}

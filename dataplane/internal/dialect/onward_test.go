@@ -101,6 +101,7 @@ const tale = "The “old” mill \n\n runs\tslowly: 水 and 😀, \\n is no line
 // Wherever an answer of plain text breaks, another provider of any format goes on with it, and the client of any format gets one message: every word
 // once, one id, one head, one end, and the usage of both.
 func TestOnward(t *testing.T) {
+	t.Parallel()
 	protocols := []route.Protocol{route.Anthropic, route.OpenAI}
 	for _, client := range protocols {
 		for _, first := range protocols {

@@ -156,6 +156,7 @@ func (s *story) play(t testing.TB, client route.Protocol, stream bool, size int)
 }
 
 func TestStories(t *testing.T) {
+	t.Parallel()
 	for i := range stories {
 		s := &stories[i]
 		for _, client := range []route.Protocol{route.Anthropic, route.OpenAI} {
@@ -181,6 +182,7 @@ func TestStories(t *testing.T) {
 
 // TestCuts cuts every story in two, at other places in each.
 func TestCuts(t *testing.T) {
+	t.Parallel()
 	for i := range stories {
 		s := &stories[i]
 		for _, client := range []route.Protocol{route.Anthropic, route.OpenAI} {

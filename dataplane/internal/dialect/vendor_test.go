@@ -146,6 +146,7 @@ func TestVendorsTakeWhatIsSent(t *testing.T) {
 
 // TestConversationsMove: what one vendor has answered, every other one takes as the conversation's past, with calls in flight too.
 func TestConversationsMove(t *testing.T) {
+	t.Parallel()
 	all := vendors(t)
 	for _, first := range all {
 		for _, client := range []route.Protocol{route.Anthropic, route.OpenAI} {
@@ -178,6 +179,7 @@ func TestConversationsMove(t *testing.T) {
 
 // TestVendorsAnswers: every shape that a vendor can give an answer reaches both kinds of client whole.
 func TestVendorsAnswers(t *testing.T) {
+	t.Parallel()
 	good := []string{
 		"text", "tokens=50", "thinking", "thinking-omitted", "redacted", "think-tags", "think-stray", "reasoning=reasoning", "reasoning=reasoning_content", "reasoning=reasoning_details", "reasoning=both",
 		"tool", "tools-parallel", "tools-interleaved", "tools-indexless", "tools-index0", "tools-sparse", "tool-empty-args", "tool-whole", "tool-in-start", "arguments-object", "tool-no-id", "tool-same-id", "tool-odd-id",

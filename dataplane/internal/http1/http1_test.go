@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -116,4 +117,29 @@ func FuzzChunks(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A body of 64 KiB in chunks of a size, through a window as connections have.
+func BenchmarkChunks(b *testing.B) {
+	for _, size := range []int{64, 1 << 10, 32 << 10} {
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			said := []byte(strings.Repeat(fmt.Sprintf("%x\r\n%s\r\n", size, strings.Repeat("x", size)), (64<<10)/size) + "0\r\n\r\n")
+			p := make([]byte, 64<<10)
+			b.SetBytes(int64(len(p)))
+			b.ReportAllocs()
+			for b.Loop() {
+				c, all := Chunks{}, 0
+				for at := 0; !c.Ended(); {
+					n, used, err := c.Next(p[all:], said[at:min(at+16<<10, len(said))])
+					if err != nil {
+						b.Fatal(err)
+					}
+					all, at = all+n, at+used
+				}
+				if all != len(p) {
+					b.Fatal(all)
+				}
+			}
+		})
+	}
 }

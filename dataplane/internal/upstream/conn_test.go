@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aimux/aimux/dataplane/internal/http1"
 	"github.com/aimux/aimux/shared/fault"
 )
 
@@ -206,44 +205,4 @@ func TestIdleConnectionsGo(t *testing.T) {
 	_, _ = resp.ReadAll(nil, 10)
 	resp.Close()
 	<-closed
-}
-
-// endless is a connection that says the same over and over.
-type endless struct {
-	net.Conn
-	said []byte
-	at   int
-}
-
-func (e *endless) Read(p []byte) (int, error) {
-	n := copy(p, e.said[e.at:])
-	if e.at += n; e.at == len(e.said) {
-		e.at = 0
-	}
-	return n, nil
-}
-
-// An answer of 64 KiB, in chunks of a size.
-func BenchmarkChunks(b *testing.B) {
-	for _, size := range []int{64, 1 << 10, 32 << 10} {
-		b.Run(fmt.Sprint(size), func(b *testing.B) {
-			said := strings.Repeat(fmt.Sprintf("%x\r\n%s\r\n", size, strings.Repeat("x", size)), (64<<10)/size) + "0\r\n\r\n"
-			c := &conn{raw: &endless{said: []byte(said)}, in: make([]byte, readBytes)}
-			p := make([]byte, 32<<10)
-			b.SetBytes(64 << 10)
-			b.ReportAllocs()
-			for b.Loop() {
-				a, all := answer{conn: c, mode: inChunks, chunks: http1.Chunks{Lenient: true}}, 0
-				for !a.ended {
-					n, err := a.Read(p)
-					if all += n; err != nil && err != io.EOF { //nolint:errorlint // a Reader's end is this very value
-						b.Fatal(err)
-					}
-				}
-				if all != 64<<10 {
-					b.Fatal(all)
-				}
-			}
-		})
-	}
 }
