@@ -7,11 +7,14 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -32,9 +35,25 @@ type fortress struct {
 	client     certs.Files // of whoever asks from outside
 	upstream   *httptest.Server
 	nats       *exec.Cmd
+	redis      *exec.Cmd
 	nodes      []string
 	admin      string
 	firstToken string
+	plan       plan
+}
+
+// plan is what a fortress has besides. The zero value is nothing.
+type plan struct {
+	clusterKey, redisPassword string
+	// env is every process's, flags are those of one.
+	env   []string
+	flags map[string][]string
+	// upstream answers for the providers. settings are the rest of the catalog.
+	upstream  http.Handler
+	providers map[string]map[string]any
+	settings  map[string]any
+	// everywhere is the public key of somebody who may do anything on NATS.
+	everywhere string
 }
 
 func (f *fortress) at(offset int) string { return fmt.Sprintf("127.0.0.1:%d", f.port+offset) }
@@ -49,6 +68,7 @@ func (f *fortress) launch(t *testing.T, name, program string, args ...string) *e
 	command := exec.Command(program, args...)
 	command.Stdout, command.Stderr = log, log
 	command.Env = []string{"PATH=" + os.Getenv("PATH"), "AIMUX_HOME=" + filepath.Join(f.dir, "home"), "AIMUX_CLUSTER_KEY=file:" + filepath.Join(f.dir, "cluster.key")}
+	command.Env = append(command.Env, f.plan.env...)
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -112,13 +132,30 @@ func askOver(t *testing.T, files certs.Files, url, body string) (int, string, er
 
 func buildFortress(t *testing.T) *fortress {
 	t.Helper()
+	first := compatible("anthropic")
+	first["limits"] = map[string]any{"max_concurrent_requests": 50}
+	return raise(t, plan{
+		clusterKey: strings.Repeat("4a", 32), upstream: synthetic.New(synthetic.Config{Name: "first"}), providers: map[string]map[string]any{"first": first},
+	})
+}
+
+// raise builds a fortress by a plan.
+func raise(t *testing.T, plan plan) *fortress {
+	t.Helper()
 	dir := t.TempDir()
-	f := &fortress{dir: dir, port: freePorts(t), ours: certstest.New(t, dir, "ours")}
+	f := &fortress{dir: dir, port: freePorts(t), ours: certstest.New(t, dir, "ours"), plan: plan}
 	f.client = f.ours.Issue(t, "operator")
-	f.upstream = httptest.NewServer(synthetic.New(synthetic.Config{Name: "first"}))
+	f.upstream = httptest.NewServer(plan.upstream)
 	t.Cleanup(f.upstream.Close)
-	if err := os.WriteFile(filepath.Join(dir, "cluster.key"), []byte(strings.Repeat("4a", 32)), 0o600); err != nil {
-		t.Fatal(err)
+	redisURL, redisConf := "rediss://"+f.at(1), ""
+	if plan.redisPassword != "" {
+		redisURL, redisConf = "rediss://:"+url.QueryEscape(plan.redisPassword)+"@"+f.at(1), "requirepass "+plan.redisPassword+"\n"
+	}
+	f.plan.env = append(f.plan.env, "AIMUX_REDIS="+redisURL)
+	for name, text := range map[string]string{"cluster.key": plan.clusterKey, "redis.conf": redisConf} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	server := f.ours.Issue(t, "server")
 	out, err := exec.Command(aimux(t), "nats-conf", "--controlplanes", "cp-1", "--nodes", "node-1,node-2", "--dir", dir, "--listen", f.at(0),
@@ -126,22 +163,27 @@ func buildFortress(t *testing.T) *fortress {
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
+	if plan.everywhere != "" {
+		allow(t, filepath.Join(dir, "nats.conf"), plan.everywhere)
+	}
 	f.nats = f.launch(t, "nats", filepath.Join(root(t), ".tmp", "bin", "nats-server"), "-c", filepath.Join(dir, "nats.conf"))
-	f.launch(t, "redis", "redis-server", "--port", "0", "--tls-port", fmt.Sprint(f.port+1), "--bind", "127.0.0.1", "--save", "", "--dir", dir,
+	f.redis = f.launch(t, "redis", "redis-server", filepath.Join(dir, "redis.conf"), "--port", "0", "--tls-port", fmt.Sprint(f.port+1), "--bind", "127.0.0.1", "--save", "", "--dir", dir,
 		"--tls-cert-file", server.Cert, "--tls-key-file", server.Key, "--tls-ca-cert-file", server.CA, "--tls-auth-clients", "yes")
-	first := compatible("anthropic")
-	first["base_url"], first["allow_private_address"] = f.upstream.URL+"/v1", true
-	first["limits"] = map[string]any{"max_concurrent_requests": 50}
-	catalog := writeCatalog(t, dir, map[string]any{"providers": map[string]any{"first": first}})
+	for _, p := range plan.providers {
+		p["base_url"], p["allow_private_address"] = f.upstream.URL+"/v1", true
+	}
+	settings := map[string]any{"providers": plan.providers}
+	maps.Copy(settings, plan.settings)
+	catalog := writeCatalog(t, dir, settings)
 	f.admin = "https://" + f.at(11)
-	f.launch(t, "cp-1", aimux(t), append([]string{"controlplane", "--admin", f.at(11), "--config", catalog}, f.tlsFlags(t, "cp-1")...)...)
+	f.launch(t, "cp-1", aimux(t), append([]string{"controlplane", "--admin", f.at(11), "--config", catalog}, slices.Concat(f.tlsFlags(t, "cp-1"), plan.flags["cp-1"])...)...)
 	for i := 1; i <= 2; i++ {
 		name := fmt.Sprintf("node-%d", i)
 		own := f.ours.Issue(t, name)
 		f.nodes = append(f.nodes, "https://"+f.at(20+i))
 		f.launch(t, name, aimux(t), append([]string{
-			"dataplane", "--listen", f.at(20 + i), "--debug", f.at(30 + i), "--redis", "rediss://" + f.at(1), "--redis-ca", own.CA, "--redis-cert", own.Cert, "--redis-key", own.Key,
-		}, f.tlsFlags(t, name)...)...)
+			"dataplane", "--listen", f.at(20 + i), "--debug", f.at(30 + i), "--redis-ca", own.CA, "--redis-cert", own.Cert, "--redis-key", own.Key,
+		}, slices.Concat(f.tlsFlags(t, name), plan.flags[name])...)...)
 	}
 	eventually(t, "the nodes serve", func() error {
 		for _, node := range f.nodes {
@@ -160,6 +202,18 @@ func buildFortress(t *testing.T) *fortress {
 		return fmt.Errorf("not yet: %w", err)
 	})
 	return f
+}
+
+// allow adds somebody to a NATS configuration who may do anything.
+func allow(t *testing.T, conf, public string) {
+	t.Helper()
+	text, err := os.ReadFile(conf)
+	if err == nil {
+		err = os.WriteFile(conf, bytes.Replace(text, []byte("users: ["), []byte("users: [\n      { nkey: "+public+" }"), 1), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // TestEveryConnectionIsMutualTLS runs a whole cluster on certificates, permissions and tokens, and tries each connection without.

@@ -31,6 +31,13 @@ var kinds = map[int]string{1: "internal", 2: "server", 3: "client", 4: "producer
 // that it has got so far.
 func startCollector(t *testing.T) (read func() []traced) {
 	t.Helper()
+	file := collect(t)
+	return func() []traced { return readSpans(t, file) }
+}
+
+// collect is startCollector for those who read the collector's file by themselves.
+func collect(t *testing.T) (file string) {
+	t.Helper()
 	binary := filepath.Join(root(t), ".tmp", "bin", "otelcol")
 	if _, err := os.Stat(binary); err != nil {
 		t.Fatalf("%v: make otelcol first", err)
@@ -41,7 +48,7 @@ func startCollector(t *testing.T) (read func() []traced) {
 	}
 	address := listener.Addr().String()
 	listener.Close()
-	file := filepath.Join(t.TempDir(), "spans.json")
+	file = filepath.Join(t.TempDir(), "spans.json")
 	config := fmt.Sprintf(`yaml:{receivers: {otlp: {protocols: {http: {endpoint: %q}}}}, exporters: {file: {path: %q, flush_interval: 100ms}},
 service: {telemetry: {metrics: {level: none}, logs: {level: error}}, pipelines: {traces: {receivers: [otlp], exporters: [file]}}}}`, address, file)
 	collector := exec.Command(binary, "--config", config)
@@ -61,7 +68,7 @@ service: {telemetry: {metrics: {level: none}, logs: {level: error}}, pipelines: 
 		return err
 	})
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://"+address)
-	return func() []traced { return readSpans(t, file) }
+	return file
 }
 
 // readSpans reads the collector's file, in the order in which the spans began.

@@ -6,8 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-
 	"sync"
+	"sync/atomic"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -37,6 +37,8 @@ type StreamArchive struct {
 	replicas      int
 	conn          *nats.Conn
 	js            jetstream.JetStream
+	// found: the stream is there. Who publishes without it is told at once only while nobody else listens to the subject.
+	found atomic.Bool
 }
 
 // NewStreamArchive makes the archive of a cluster, with as many replicas as its KV has. Like a KV it does not wait for the server.
@@ -77,6 +79,16 @@ func (a *StreamArchive) state(ctx context.Context) (jetstream.StreamState, error
 func (a *StreamArchive) Append(ctx context.Context, number uint64, record []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
+	if !a.found.Load() {
+		_, err := a.js.Stream(ctx, a.name)
+		if errors.Is(err, jetstream.ErrStreamNotFound) {
+			err = a.create(ctx, number)
+		}
+		if err != nil {
+			return fmt.Errorf("appending to the archive: %w", unavailable(err))
+		}
+		a.found.Store(true)
+	}
 	ack, err := a.append(ctx, number, record)
 	if errors.Is(err, jetstream.ErrNoStreamResponse) {
 		if err = a.create(ctx, number); err == nil {
@@ -88,6 +100,7 @@ func (a *StreamArchive) Append(ctx context.Context, number uint64, record []byte
 	case errors.As(err, &api) && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == staleOnReplicas):
 		return ErrStale
 	case err != nil:
+		a.found.Store(false)
 		return fmt.Errorf("appending to the archive: %w", unavailable(err))
 	case ack.Sequence != number:
 		return fmt.Errorf("record %d stands in the archive as %d", number, ack.Sequence)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -29,6 +30,8 @@ type StreamSlate struct {
 	replicas           int
 	conn               *nats.Conn
 	js                 jetstream.JetStream
+	// found: the stream is there. Who publishes without it is told at once only while nobody else listens to the subject.
+	found atomic.Bool
 }
 
 // NewStreamSlate makes the slate of a cluster's region, with as many replicas as its KV has. Like a KV it does not wait for the server.
@@ -62,20 +65,34 @@ func (s *StreamSlate) Read(ctx context.Context) ([]byte, error) {
 
 // Write implements Slate.
 func (s *StreamSlate) Write(ctx context.Context, record []byte) error {
-	_, err := s.js.Publish(ctx, s.subject, record, jetstream.WithExpectStream(s.name))
-	if errors.Is(err, jetstream.ErrNoStreamResponse) {
+	err := s.find(ctx)
+	if err == nil {
+		_, err = s.js.Publish(ctx, s.subject, record, jetstream.WithExpectStream(s.name))
+	}
+	if err != nil {
+		s.found.Store(false)
+		return fmt.Errorf("writing the slate: %w", unavailable(err))
+	}
+	return nil
+}
+
+// find makes the stream if it is not there.
+func (s *StreamSlate) find(ctx context.Context) error {
+	if s.found.Load() {
+		return nil
+	}
+	_, err := s.js.Stream(ctx, s.name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		_, err = s.js.CreateStream(ctx, jetstream.StreamConfig{
 			Name: s.name, Description: "aimux: what webhooks are owed", Subjects: []string{s.all}, Storage: jetstream.FileStorage,
 			Replicas: replicasOn(s.conn, s.replicas), MaxMsgsPerSubject: 1, MaxBytes: slateBytesMax, Discard: jetstream.DiscardOld,
 		})
-		if err == nil || errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-			_, err = s.js.Publish(ctx, s.subject, record, jetstream.WithExpectStream(s.name))
-		}
 	}
-	if err != nil {
-		return fmt.Errorf("writing the slate: %w", unavailable(err))
+	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+		err = nil // another replica was quicker
 	}
-	return nil
+	s.found.Store(err == nil)
+	return err
 }
 
 // MemorySlate is a Slate in the process, for tests.

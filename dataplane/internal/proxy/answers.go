@@ -209,8 +209,10 @@ func advise(in ingress.Exchange, f *fault.Fault) {
 	}
 }
 
-// document writes an error in the envelope of the path's protocol.
+// document writes an error in the envelope of the path's protocol. It quotes what was asked for, and people paste keys into anything: clients keep errors in
+// their logs.
 func (h *Handler) document(in ingress.Exchange, protocol route.Protocol, doc *dialect.ErrorDoc) {
+	doc.Message = telemetry.Scrub(doc.Message)
 	body := h.deps.Translator.EncodeError(nil, protocol, doc)
 	respond(in, doc.Status, "application/json", body)
 }

@@ -216,7 +216,7 @@ func (x *exchange) reason() string {
 // record is what is left of the request.
 func (x *exchange) record(now time.Time) *outcome.Record {
 	r := &outcome.Record{
-		RequestID: x.id, TraceID: x.span.TraceID(), Caller: x.caller.Name, Team: x.caller.Team, Protocol: x.at.protocol, Model: clip(x.found.Ask.Model, 256),
+		RequestID: x.id, TraceID: x.span.TraceID(), Caller: x.caller.Name, Team: x.caller.Team, Protocol: x.at.protocol, Model: telemetry.Scrub(clip(x.found.Ask.Model, 256)),
 		Class: x.found.Ask.Class, Stream: x.found.Stream, Started: x.began, Duration: now.Sub(x.began), FirstByte: x.firstByte,
 		Status: x.status, Fault: x.fault, Reason: x.reason(), Warnings: x.lost(),
 	}

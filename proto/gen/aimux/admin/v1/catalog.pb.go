@@ -1598,7 +1598,8 @@ func (x *Token) GetCreatedUnixMs() int64 {
 // Webhook is a URL that is told of what happens.
 type Webhook struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Url   string                 `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
+	// url is shown as origin and /[secret]; written back so, it stays.
+	Url string `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
 	// secret signs what is sent (HMAC-SHA256 over the timestamp and the body): a literal, which is sealed, env:NAME or file:PATH.
 	Secret string `protobuf:"bytes,2,opt,name=secret,proto3" json:"secret,omitempty"`
 	// events that are sent; empty means all: transition, alert.
