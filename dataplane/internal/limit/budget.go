@@ -194,9 +194,9 @@ func (m *budgetMeter) kept(now time.Time) time.Duration {
 	return time.UnixMilli(m.endsMs.Load()).Sub(now) + time.Hour
 }
 
-func (m *budgetMeter) apply(asked time.Time, a Ask, g Grant) {
+func (m *budgetMeter) apply(asked time.Time, a Ask, g Grant) (again bool) {
 	if a.Key != m.key() {
-		return
+		return false
 	}
 	m.answered, m.silent = asked, false
 	m.told, m.toldLimit, m.toldAll = a.InUse, a.Limit, a.Limit-g.Left
@@ -206,6 +206,7 @@ func (m *budgetMeter) apply(asked time.Time, a Ask, g Grant) {
 	}
 	m.allowed.Store(g.Granted)
 	m.left.Store(g.Left)
+	return false
 }
 
 func (m *budgetMeter) alone(now time.Time, _ Ask) { m.again, m.silent = now.Add(refillSpent), true }
@@ -228,7 +229,7 @@ func (m *budgetMeter) lapse(now time.Time) {
 	m.allowed.Store(min(allowed, m.spent.Load()+max(m.limit-m.known.Here, 0)))
 }
 
-func (m *budgetMeter) leave() (a Ask, ok bool) {
+func (m *budgetMeter) leave(time.Time) (a Ask, ok bool) {
 	spent := max(m.spent.Load(), 0)
 	return Ask{Key: m.key(), Kind: Money, Limit: m.limit, InUse: spent, TTL: m.kept(time.Now())}, spent > 0
 }

@@ -20,7 +20,7 @@
 //
 // What holds: requests in flight <= cap + X, where X is what cut-off nodes still had in flight, or their fair shares if these are more.
 // Every node tells its part of X (Sign.Beyond). In strict mode X is 0: what a cut-off node may have in flight nobody is given for as long
-// as a request may take. A caller who was quiet is let in on the node's fair share until the source has answered, a few
+// as a request may take, and a source that has lost its memory gives nothing away before all who may hold some have spoken (lease.go). A caller who was quiet is let in on the node's fair share until the source has answered, a few
 // milliseconds. Units admitted in any 60 s <= limit + for each node its block and the last request that found
 // the stock not empty, which is let in whole and whose excess is a debt; budgets likewise. Where the source falls silent in a minute, what was
 // left of the limit then may be drawn twice.

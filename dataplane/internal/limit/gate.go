@@ -87,13 +87,14 @@ type counts struct {
 type meter interface {
 	// ask is what to ask the source for; ok is false when there is no need.
 	ask(now time.Time) (a Ask, ok bool)
-	// apply takes what the source gave for what was asked at that moment; alone is for when it did not answer.
-	apply(asked time.Time, a Ask, g Grant)
+	// apply takes what the source gave for what was asked at that moment, and reports that it should be asked again at once; alone is for
+	// when it did not answer.
+	apply(asked time.Time, a Ask, g Grant) (again bool)
 	alone(now time.Time, a Ask)
 	// lapse is after every round: a lease may have run out.
 	lapse(now time.Time)
 	// leave is what to give back when the node ends.
-	leave() (a Ask, ok bool)
+	leave(now time.Time) (a Ask, ok bool)
 }
 
 // builder makes gates, out of what earlier ones have.

@@ -3,6 +3,7 @@ package limit
 import (
 	"maps"
 	"math"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -42,6 +43,13 @@ type slotMeter struct {
 	// turnEnds is when a node that holds some of too few slots makes way for others; yielding says that it is doing so.
 	turnEnds time.Time
 	yielding bool
+	// owes is how many were in use when the source last heard of it, if that is more than were granted: others get one when one has ended.
+	owes int64
+	// memory and roster are what the source last said, peers who is on it. before are the peers of an earlier memory, nil if there was none or
+	// the source has been told.
+	memory        string
+	roster        int64
+	peers, before []string
 	// confirm: the node holds less than before, and others get the rest when it has said so.
 	confirm bool
 }
@@ -63,9 +71,12 @@ const (
 // adjust sets a limit's numbers; a lease that it has goes on, within a smaller cap. longest is how long a request may take: with a strict
 // limit nobody is given what a node that was cut off may still be using.
 func (m *slotMeter) adjust(limit, nodes int64, mode route.LimitMode, longest time.Duration) {
+	if m.nodes != nodes {
+		m.renew = time.Time{} // who has come waits until all have heard of it
+	}
 	m.mode, m.nodes, m.keep = mode, nodes, leaseTTL
 	if mode == route.Strict {
-		m.keep += longest
+		m.keep += longest + gapMs*time.Millisecond // and the source's clock may be set without anybody seeing it
 	}
 	share := max(limit/max(nodes, 1), 1)
 	if m.share != share {
@@ -126,6 +137,7 @@ func (m *slotMeter) give() { m.inUse.Add(-1) }
 func (m *slotMeter) full(now int64) bool { return m.inUse.Load() >= m.may(now) }
 
 func (m *slotMeter) ask(now time.Time) (a Ask, ok bool) {
+	m.lapse(now)
 	yields := m.yield(now) // before anybody looks at what is in use
 	inUse, peak, denied := m.inUse.Load(), m.peak.Load(), m.denied.Load()
 	want := min(peak+denied, m.cap)
@@ -150,34 +162,61 @@ func (m *slotMeter) ask(now time.Time) (a Ask, ok bool) {
 		return Ask{}, false
 	}
 	hungry := want > m.granted && (denied > 0 || m.granted-peak < m.granted/lowWaterShare && !m.tight)
-	if now.Before(m.renew) && (!hungry || now.Before(m.again)) {
+	if now.Before(m.renew) && (!hungry && inUse >= m.owes || now.Before(m.again)) {
 		return Ask{}, false
 	}
 	m.peak.Store(inUse)
 	m.denied.Store(0)
-	// A node with a lease keeps to it where the source has lost its memory: its share beside what others hold would be too much.
-	held, share := m.granted, int64(0)
-	switch {
-	case !now.Before(m.expires):
-		held, share = 0, m.share
-	case m.nodes == 0 && held == 0: // it has just started, and whoever comes first must not wait until the source has learnt
-		share = m.share
-	}
-	a = Ask{Key: m.key, Kind: Slots, Limit: m.cap, Want: want, InUse: inUse, Held: held, Share: share, TTL: m.keep, Learn: leaseTTL, Strict: m.mode == route.Strict}
-	a.Seq = m.seq(now)
-	if m.lazy { // callers are only met where they call: their peers cannot be counted
+	a = m.say(now, want, inUse)
+	// A node with a lease keeps to it where the source has lost its memory: its share beside what others hold would be too much. One that has
+	// just started must not wait until the source has learnt.
+	if m.lazy || !a.Strict && (!now.Before(m.expires) || m.nodes == 0 && m.granted == 0) {
 		a.Share = m.share
-		return a, true
-	}
-	a.Peers = m.nodes
-	if a.Strict {
-		a.Share, a.Learn = 0, m.keep
 	}
 	return a, true
 }
 
-func (m *slotMeter) apply(asked time.Time, a Ask, g Grant) {
+// say is an ask for so many slots.
+func (m *slotMeter) say(now time.Time, want, inUse int64) Ask {
+	a := Ask{
+		Key: m.key, Kind: Slots, Limit: m.cap, Want: want, InUse: inUse, Held: m.granted, TTL: m.keep, Lease: leaseTTL, Learn: leaseTTL,
+		Strict: m.mode == route.Strict, Seq: m.seq(now), Memory: m.memory, Roster: m.roster, Peers: m.before,
+	}
+	if m.lazy { // callers are only met where they call: how many nodes that is, is not known, and there may be nothing to wait for
+		a.Gone = want == 0 && inUse == 0
+		return a
+	}
+	if a.Nodes = m.nodes; a.Strict {
+		a.Learn = m.keep
+	}
+	return a
+}
+
+// hear takes what the source knows. It reports that the source should be told at once: who was there when it knew more, or, of a strict limit, that this
+// node has heard who has come.
+func (m *slotMeter) hear(a *Ask, g *Grant) (tell bool) {
+	forgot := g.Memory != a.Memory
+	if forgot && (m.roster > 0 || m.before != nil) {
+		m.before = append(append([]string{}, m.before...), m.peers...)
+		slices.Sort(m.before)
+		m.before = slices.Compact(m.before)
+	} else if !forgot {
+		m.before = nil
+	}
+	if !forgot && g.Roster == a.Roster {
+		return false
+	}
+	m.memory, m.roster, m.peers = g.Memory, g.Roster, g.Peers
+	return a.Strict || forgot && (!m.lazy || m.before != nil)
+}
+
+func (m *slotMeter) apply(asked time.Time, a Ask, g Grant) (again bool) {
+	again = m.hear(&a, &g) && !a.Gone
 	m.confirm = g.Granted < m.granted
+	m.owes = 0
+	if a.InUse > g.Granted {
+		m.owes = a.InUse
+	}
 	m.granted, m.tight = g.Granted, g.Tight
 	m.expires, m.again, m.renew = asked.Add(leaseTTL-leaseMargin), asked.Add(renewAtOnce), asked.Add(renewEvery)
 	switch {
@@ -188,27 +227,28 @@ func (m *slotMeter) apply(asked time.Time, a Ask, g Grant) {
 	case g.Granted > m.share:
 		m.renew = asked.Add(renewAbove)
 	}
-	if m.confirm {
+	if again = again || m.confirm; again {
 		m.renew = asked.Add(renewAtOnce)
 	}
 	if m.yielding && a.InUse > 0 {
-		return // nobody new comes in
+		return again // nobody new comes in
 	}
 	if m.yielding {
 		m.again, m.renew = asked.Add(2*renewMissed), asked.Add(2*renewMissed)
 	}
 	m.yielding = false
-	if !m.scarce || !g.Tight || g.Granted == 0 {
-		m.turnEnds = time.Time{}
+	if m.cap >= m.nodes && m.nodes > 0 || !g.Tight || g.Granted == 0 {
+		m.turnEnds = time.Time{} // there is one for everybody
 	} else if m.turnEnds.IsZero() {
 		m.turnEnds = asked.Add(turnTime)
 	}
 	m.allowance.Store(min(g.Granted, m.cap))
 	m.ends.Store(m.since(m.expires))
-	if m.lazy && a.Want == 0 && a.InUse == 0 { // it was given back
+	if a.Gone {
 		m.expires = asked
 		m.lapse(asked)
 	}
+	return again
 }
 
 // yield reports that the node lets nobody in until it has no slot in use: there are fewer slots than nodes that want one, and its turn
@@ -228,7 +268,8 @@ func (m *slotMeter) lapse(now time.Time) {
 	if now.Before(m.expires) {
 		return
 	}
-	m.granted, m.tight, m.yielding, m.turnEnds = 0, false, false, time.Time{}
+	m.granted, m.owes, m.tight, m.yielding, m.turnEnds = 0, 0, false, false, time.Time{}
+	m.memory, m.roster, m.peers, m.before = "", 0, nil, nil // who was there then may have gone
 	m.allowance.Store(m.fallback.Load())
 	m.ends.Store(math.MaxInt64)
 }
@@ -242,10 +283,12 @@ func (m *slotMeter) beyond(now int64) int64 {
 	return max(m.inUse.Load(), m.may(now))
 }
 
-func (m *slotMeter) leave() (a Ask, ok bool) {
+func (m *slotMeter) leave(now time.Time) (a Ask, ok bool) {
 	m.allowance.Store(0)
 	m.ends.Store(math.MaxInt64)
-	return Ask{Key: m.key, Kind: Slots, Limit: m.cap, InUse: m.inUse.Load(), TTL: m.keep, Seq: m.seq(time.Now())}, m.granted > 0
+	a = m.say(now, 0, m.inUse.Load())
+	a.Held, a.Gone = 0, true
+	return a, m.memory != ""
 }
 
 // unitMeter is a limit per minute, as this node sees it. The request path uses the atomics; all else belongs to Run's goroutine.
@@ -346,7 +389,7 @@ func (m *unitMeter) ask(now time.Time) (a Ask, ok bool) {
 	return a, a.Want > 0 || a.Back > 0 || a.Owe > 0 || a.Again != nil
 }
 
-func (m *unitMeter) apply(now time.Time, a Ask, g Grant) {
+func (m *unitMeter) apply(now time.Time, a Ask, g Grant) (again bool) {
 	m.apart = 0
 	registered := m.unregistered
 	m.unregistered = 0
@@ -361,6 +404,7 @@ func (m *unitMeter) apply(now time.Time, a Ask, g Grant) {
 	if a.Again != nil {
 		m.again = now.Add(2 * refillSpent) // by then the others have told, too
 	}
+	return false
 }
 
 func (m *unitMeter) refill(now time.Time, owed int64, g Grant) {
@@ -397,7 +441,7 @@ func (m *unitMeter) alone(now time.Time, a Ask) {
 
 func (m *unitMeter) lapse(time.Time) {}
 
-func (m *unitMeter) leave() (a Ask, ok bool) {
+func (m *unitMeter) leave(time.Time) (a Ask, ok bool) {
 	stock := m.stock.Swap(0)
 	// What nobody knows to have been drawn need not come back.
 	a = Ask{Key: m.key, Kind: Units, Limit: m.limit, Owe: max(m.unregistered-stock, 0), Back: max(stock-m.unregistered, 0)}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/aimux/aimux/shared/certs"
@@ -23,6 +24,10 @@ var windowLua string
 
 //go:embed budget.lua
 var budgetLua string
+
+// format is the version of what the scripts keep. It changes only when nodes with the scripts before could not go on beside those with new
+// ones: each version then gives out the whole of every limit.
+const format = "1"
 
 // Redis is a Source in a Redis server or cluster. Every script touches one key, so that any of them may live anywhere; the time is the
 // server's.
@@ -77,7 +82,7 @@ func NewRedis(config RedisConfig) (*Redis, error) {
 		universal.DB = single.DB
 	}
 	return &Redis{
-		client: redis.NewUniversalClient(universal), prefix: "aimux:" + config.Cluster + ":" + config.Region + ":",
+		client: redis.NewUniversalClient(universal), prefix: "aimux:" + format + ":" + config.Cluster + ":" + config.Region + ":",
 		lease: redis.NewScript(leaseLua), window: redis.NewScript(windowLua), budget: redis.NewScript(budgetLua),
 	}, nil
 }
@@ -115,63 +120,99 @@ func (r *Redis) Renew(ctx context.Context, node string, asks []Ask, grants []Gra
 func (r *Redis) run(ctx context.Context, node string, asks []Ask, grants []Grant, only []int) (missing []int, err error) {
 	pipe := r.client.Pipeline()
 	answers := make([]*redis.Cmd, len(asks))
-	send := func(i int) {
-		script, args := r.window, []any{asks[i].Limit, asks[i].Want, asks[i].Owe, asks[i].Back}
-		switch asks[i].Kind {
-		case Units:
-			for _, units := range asks[i].Again {
-				args = append(args, units)
-			}
-		case Money:
-			script, args = r.budget, []any{node, asks[i].Limit, asks[i].InUse, asks[i].Want, asks[i].Known, asks[i].TTL.Milliseconds()}
-		case Slots:
-			script = r.lease
-			args = []any{
-				node, asks[i].Limit, asks[i].TTL.Milliseconds(), asks[i].Want, asks[i].InUse, asks[i].Held, asks[i].Share,
-				asks[i].Learn.Milliseconds(), asks[i].Peers, asks[i].Strict, asks[i].Seq,
-			}
-		}
+	for i := range asks {
+		script, args := r.command(node, &asks[i])
 		keys := []string{r.prefix + "{" + asks[i].Key + "}"}
-		if only == nil {
+		switch {
+		case only == nil:
 			answers[i] = script.EvalSha(ctx, pipe, keys, args...)
-		} else {
+		case slices.Contains(only, i):
 			answers[i] = script.Eval(ctx, pipe, keys, args...)
 		}
-	}
-	if only == nil {
-		for i := range asks {
-			send(i)
-		}
-	}
-	for _, i := range only {
-		send(i)
 	}
 	_, failed := pipe.Exec(ctx)
 	for i, answer := range answers {
 		if answer == nil {
 			continue
 		}
-		numbers, err := answer.Int64Slice()
+		values, err := answer.Slice()
 		switch {
 		case err != nil && redis.HasErrorPrefix(err, "NOSCRIPT") && only == nil:
 			missing = append(missing, i)
-		case err != nil:
+			continue
+		case err == nil:
+			grants[i], err = grantOf(asks[i].Kind, values)
+		}
+		if err != nil {
 			return nil, fmt.Errorf("asking Redis for %q: %w", asks[i].Key, err)
-		case len(numbers) < 3:
-			return nil, fmt.Errorf("asking Redis for %q: %d numbers instead of 3", asks[i].Key, len(numbers))
-		case asks[i].Kind == Slots:
-			grants[i] = Grant{Granted: numbers[0], Tight: numbers[1] == 1}
-		default:
-			grants[i] = Grant{Granted: numbers[0], Wait: time.Duration(numbers[1]) * time.Millisecond, Left: numbers[2]}
-			if len(numbers) > 3 {
-				grants[i].Born = numbers[3]
-			}
 		}
 	}
 	if failed != nil && len(missing) == 0 {
 		return nil, fmt.Errorf("asking Redis: %w", failed)
 	}
 	return missing, nil
+}
+
+// command is the script for an ask, and its arguments.
+func (r *Redis) command(node string, a *Ask) (script *redis.Script, args []any) {
+	switch a.Kind {
+	case Money:
+		return r.budget, []any{node, a.Limit, a.InUse, a.Want, a.Known, a.TTL.Milliseconds()}
+	case Slots:
+		args = []any{
+			node, a.Limit, a.TTL.Milliseconds(), a.Lease.Milliseconds(), a.Want, a.InUse, a.Held, a.Share, a.Learn.Milliseconds(), a.Nodes,
+			a.Strict, a.Gone, a.Seq, a.Memory, a.Roster, a.Peers != nil,
+		}
+		for _, peer := range a.Peers {
+			args = append(args, peer)
+		}
+		return r.lease, args
+	default:
+		args = []any{a.Limit, a.Want, a.Owe, a.Back}
+		for _, units := range a.Again {
+			args = append(args, units)
+		}
+		return r.window, args
+	}
+}
+
+// grantOf reads a script's answer: three numbers, and what its kind has beyond them.
+func grantOf(kind Kind, values []any) (g Grant, err error) {
+	var numbers [3]int64
+	for i := range numbers {
+		number, ok := element(values, i).(int64)
+		if !ok {
+			return g, fmt.Errorf("%v instead of three numbers", values)
+		}
+		numbers[i] = number
+	}
+	if kind != Slots {
+		g = Grant{Granted: numbers[0], Wait: time.Duration(numbers[1]) * time.Millisecond, Left: numbers[2]}
+		g.Born, _ = element(values, 3).(int64) // budgets have none
+		return g, nil
+	}
+	g = Grant{Granted: numbers[0], Tight: numbers[1] == 1}
+	memory, named := element(values, 3).(string)
+	roster, numbered := element(values, 4).(int64)
+	if !named || !numbered {
+		return g, fmt.Errorf("%v without a memory and a roster", values)
+	}
+	g.Memory, g.Roster = memory, roster
+	for _, value := range values[5:] {
+		peer, ok := value.(string)
+		if !ok {
+			return g, fmt.Errorf("%v is no node", value)
+		}
+		g.Peers = append(g.Peers, peer)
+	}
+	return g, nil
+}
+
+func element(values []any, i int) any {
+	if i >= len(values) {
+		return nil
+	}
+	return values[i]
 }
 
 // Close ends the connections.

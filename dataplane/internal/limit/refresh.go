@@ -21,12 +21,16 @@ func (l *Limiter) Run(ctx context.Context) {
 	others.Go(func() { l.queue.run(ctx) })
 	others.Go(func() { l.readLedger(ctx) })
 	for {
-		l.round(ctx)
+		var again <-chan time.Time
+		if l.round(ctx) {
+			again = time.After(renewAtOnce)
+		}
 		select {
 		case <-ctx.Done():
 			l.leave(context.WithoutCancel(ctx))
 			return
 		case <-ticker.C:
+		case <-again:
 		case <-l.kick:
 			// Wishes of the next milliseconds are one round: the source is asked for many at the price of one.
 			select {
@@ -41,8 +45,8 @@ func (l *Limiter) Run(ctx context.Context) {
 // askTimeout bounds a round: a source that hangs must not keep leases from ending in time, which leaseMargin allows for.
 const askTimeout = 200 * time.Millisecond
 
-// round asks the source for everything that is due, and puts every meter to rights.
-func (l *Limiter) round(ctx context.Context) {
+// round asks the source for everything that is due, and puts every meter to rights. It reports that there should be another one at once.
+func (l *Limiter) round(ctx context.Context) (again bool) {
 	now := time.Now()
 	l.mu.Lock()
 	asks, whose := l.due(now)
@@ -55,7 +59,7 @@ func (l *Limiter) round(ctx context.Context) {
 	defer l.mu.Unlock()
 	for i, m := range whose {
 		if answered {
-			m.apply(now, asks[i], grants[i])
+			again = m.apply(now, asks[i], grants[i]) || again
 		} else {
 			m.alone(now, asks[i])
 		}
@@ -63,10 +67,11 @@ func (l *Limiter) round(ctx context.Context) {
 	now = time.Now()
 	l.eachMeter(func(m meter) { m.lapse(now) })
 	l.queue.poke()
+	return again
 }
 
 // roundMax is how many asks are sent at once: as many as the source can answer in time, however many callers come together.
-const roundMax = 1 << 10
+const roundMax = 1 << 9
 
 // due gathers the asks of all meters. Those for which there is no room are for the next round, which follows at once; callers come in another order
 // then.
@@ -99,7 +104,7 @@ func (l *Limiter) sweep(now time.Time, asks []Ask) []Ask {
 		}
 		for _, g := range gone {
 			g.each(func(m meter) {
-				if a, ok := m.leave(); ok {
+				if a, ok := m.leave(now); ok {
 					asks = append(asks, a)
 				}
 			})
@@ -113,7 +118,7 @@ func (l *Limiter) leave(ctx context.Context) {
 	l.mu.Lock()
 	var asks []Ask
 	l.eachMeter(func(m meter) {
-		if a, ok := m.leave(); ok {
+		if a, ok := m.leave(time.Now()); ok {
 			asks = append(asks, a)
 		}
 	})

@@ -30,18 +30,26 @@ type Ask struct {
 	Want int64
 
 	// InUse slots are in use at this moment; of money, what the node has spent since the period's start. Held says how many the node's lease
-	// gives it, Share how many it may have without having held any: they help a source that has just lost its memory. TTL is how long
-	// slots are kept for a node that does not ask again, or for how long a period is to be remembered.
-	InUse, Held, Share int64
-	TTL                time.Duration
-	// Learn is for how long a source that has just begun to know the limit gives only what was Held, or the Share; it ends when so many
-	// Peers have asked, 0 being unknown.
-	Learn time.Duration
-	Peers int64
+	// gives it. TTL is how long slots are kept for a node that does not ask again, or for how long a period is to be remembered; Lease is
+	// how long a node goes by the slots that it was given.
+	InUse, Held int64
+	TTL, Lease  time.Duration
 	// Strict: slots are not given anew while somebody may be using them, even where the source's clock was set.
 	Strict bool
+	// Gone: the node will not ask again.
+	Gone bool
 	// Seq grows from ask to ask of a node: one that a source hears after a later one says nothing any more.
 	Seq int64
+
+	// A source that has lost its memory of slots gives nobody more than was Held, or the Share, before all nodes have asked that Held some. Memory and
+	// Roster are those of the last Grant. Peers are the nodes that shared the limit in the memory before, nil if the node has not heard of one. Where nobody
+	// has, Nodes is how many there are, 0 being unknown. After Learn it gives again, whoever has asked.
+	Share  int64
+	Memory string
+	Roster int64
+	Peers  []string
+	Nodes  int64
+	Learn  time.Duration
 
 	// Known is what the ledger knows to have been spent of money by all nodes and all that they were before: a source that has forgotten
 	// it goes by that.
@@ -59,6 +67,11 @@ type Grant struct {
 	Granted int64
 	// Tight says of slots that the nodes together want more than there are.
 	Tight bool
+	// Memory names what the source knows of slots: another name than before says that it has forgotten, and wants to be asked again at once.
+	// Roster is the number of the roster of those who share the limit, Peers the others on it, if the ask was by another roster.
+	Memory string
+	Roster int64
+	Peers  []string
 	// Wait is when more units may be had, if fewer than wanted were granted.
 	Wait time.Duration
 	// Born is when the source began to know of units, by its own clock: another one than before says that it has forgotten.
@@ -100,11 +113,7 @@ func (m *Memory) Renew(_ context.Context, node string, asks []Ask, grants []Gran
 		a := &asks[i]
 		switch a.Kind {
 		case Slots:
-			granted, tight := entry(m.slots, a.Key).renew("", node, nowMs, slotAsk{
-				cap: a.Limit, ttlMs: a.TTL.Milliseconds(), want: a.Want, inUse: a.InUse, held: a.Held, share: a.Share,
-				learnMs: a.Learn.Milliseconds(), peers: a.Peers, strict: a.Strict, seq: a.Seq,
-			})
-			grants[i] = Grant{Granted: granted, Tight: tight}
+			grants[i] = entry(m.slots, a.Key).renew("", node, nowMs, a.slots())
 		case Money:
 			granted, left := entry(m.budgets, a.Key).draw(node, budgetAsk{limit: a.Limit, spent: a.InUse, want: a.Want, known: a.Known})
 			grants[i] = Grant{Granted: granted, Left: left}
@@ -115,6 +124,15 @@ func (m *Memory) Renew(_ context.Context, node string, asks []Ask, grants []Gran
 		}
 	}
 	return nil
+}
+
+// slots is the ask as the arithmetic reads it.
+func (a *Ask) slots() slotAsk {
+	return slotAsk{
+		cap: a.Limit, ttlMs: a.TTL.Milliseconds(), leaseMs: a.Lease.Milliseconds(), want: a.Want, inUse: a.InUse, held: a.Held, share: a.Share,
+		learnMs: a.Learn.Milliseconds(), nodes: a.Nodes, strict: a.Strict, gone: a.Gone, seq: a.Seq,
+		memory: a.Memory, roster: a.Roster, peers: a.Peers,
+	}
 }
 
 // Close does nothing.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"os/exec"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -116,13 +117,17 @@ func TestScriptsAgreeWithTheArithmetic(t *testing.T) {
 		store.FlushAll()
 		memory := limit.NewMemory(func() time.Time { return now })
 		limitTo := rapid.OneOf(rapid.Int64Range(0, 20), rapid.Int64Range(1000, 1_000_000)).Draw(t, "limit")
+		var last limit.Grant
 		for range rapid.IntRange(1, 30).Draw(t, "steps") {
 			now = now.Add(time.Duration(rapid.OneOf(rapid.Int64Range(0, 3_000), rapid.Int64Range(0, 90_000), rapid.Int64Range(-70_000, 0)).Draw(t, "ms")) * time.Millisecond)
 			store.SetTime(now)
 			number := rapid.OneOf(rapid.Int64Range(0, 30), rapid.Int64Range(0, 2*limitTo+1))
 			node := rapid.SampledFrom([]string{"a", "b", "c.1", "c.2", "d.x", "e.9"}).Draw(t, "node")
+			memoryOf := rapid.SampledFrom([]string{"", last.Memory, last.Memory, last.Memory}).Draw(t, "memory")
+			peers := rapid.SampledFrom([][]string{nil, nil, {}, {"a", "c.1"}, {"b", "c.2", "f"}}).Draw(t, "peers")
 			asks := []limit.Ask{
-				{Key: "s", Kind: limit.Slots, Limit: limitTo, TTL: 10 * time.Second, Want: number.Draw(t, "want"), InUse: number.Draw(t, "in use"), Held: number.Draw(t, "held"), Share: number.Draw(t, "share"), Seq: rapid.Int64Range(0, 5).Draw(t, "seq"), Learn: 10 * time.Second, Peers: rapid.Int64Range(0, 4).Draw(t, "peers"), Strict: rapid.Bool().Draw(t, "strict")},
+				{Key: "s", Kind: limit.Slots, Limit: limitTo, TTL: 10 * time.Second, Want: number.Draw(t, "want"), InUse: number.Draw(t, "in use"), Held: number.Draw(t, "held"), Share: number.Draw(t, "share"), Seq: rapid.Int64Range(0, 5).Draw(t, "seq"), Learn: 10 * time.Second, Lease: 8 * time.Second, Nodes: rapid.Int64Range(0, 4).Draw(t, "nodes"), Strict: rapid.Bool().Draw(t, "strict"), Gone: rapid.Bool().Draw(t, "gone"),
+					Memory: memoryOf, Roster: rapid.Int64Range(0, 6).Draw(t, "roster"), Peers: peers},
 				{Key: "u", Kind: limit.Units, Limit: limitTo, Want: number.Draw(t, "units"), Owe: number.Draw(t, "owe"), Back: number.Draw(t, "back"), Again: rapid.SliceOfN(number, 0, 61).Draw(t, "again")},
 				{Key: "m", Kind: limit.Money, Limit: limitTo, Want: number.Draw(t, "money"), InUse: number.Draw(t, "spent"), Known: number.Draw(t, "known"), TTL: time.Hour},
 			}
@@ -131,10 +136,11 @@ func TestScriptsAgreeWithTheArithmetic(t *testing.T) {
 				t.Fatal(err)
 			}
 			for i := range want {
-				if want[i] != got[i] {
+				if !reflect.DeepEqual(want[i], got[i]) {
 					t.Fatalf("%+v\nin Go  %+v\nin Lua %+v", asks[i], want[i], got[i])
 				}
 			}
+			last = got[0]
 		}
 	})
 }
