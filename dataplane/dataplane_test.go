@@ -182,7 +182,15 @@ func TestLife(t *testing.T) {
 		_, body := n.ask(t, fmt.Sprintf(hello, `,"stream":true`), "X-Synthetic-Scenario", "tokens=30+token=20ms")
 		streamed <- body
 	}()
-	time.Sleep(200 * time.Millisecond) // the stream is under way
+	capital.until("the stream is under way", func() bool {
+		page, err := http.Get(n.url + "/metrics")
+		if err != nil {
+			return false
+		}
+		defer page.Body.Close()
+		text, _ := io.ReadAll(page.Body)
+		return strings.Contains(string(text), "\naimux_requests_in_flight 1\n")
+	})
 	if err := n.stop(); err != nil {
 		t.Fatal(err)
 	}

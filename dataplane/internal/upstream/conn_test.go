@@ -13,32 +13,38 @@ import (
 	"github.com/aimux/aimux/shared/fault"
 )
 
-// serveOnce answers each connection's requests with the given bytes, in pieces of that size (0 means whole), and closes when told.
-func serveOnce(t *testing.T, conns *atomic.Int64, text string, piece int, closes bool) string {
+// serveOnce answers each connection's requests with the given bytes, in pieces of that size (0 means whole), and closes when told. It says so when
+// it has answered one, as far as it could.
+func serveOnce(t *testing.T, conns *atomic.Int64, text string, piece int, closes bool) (base string, answered <-chan struct{}) {
 	t.Helper()
+	done := make(chan struct{}, 16)
 	return rawServer(t, func(c net.Conn) {
 		conns.Add(1)
+		buf := make([]byte, 4096)
 		for {
-			buf := make([]byte, 4096)
-			_ = c.SetReadDeadline(time.Now().Add(time.Second))
+			_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
 			if n, err := c.Read(buf); n == 0 || err != nil {
 				return
 			}
-			for rest := text; rest != ""; {
-				n := len(rest)
-				if piece > 0 {
-					n = min(piece, n)
-				}
-				if _, err := io.WriteString(c, rest[:n]); err != nil {
-					return
-				}
-				rest = rest[n:]
-			}
-			if closes {
+			err := sayInPieces(c, text, piece)
+			done <- struct{}{}
+			if err != nil || closes {
 				return
 			}
 		}
-	})
+	}), done
+}
+
+func sayInPieces(c net.Conn, text string, piece int) error {
+	if piece == 0 {
+		piece = len(text)
+	}
+	for ; text != ""; text = text[min(piece, len(text)):] {
+		if _, err := io.WriteString(c, text[:min(piece, len(text))]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func TestAnswers(t *testing.T) {
@@ -86,7 +92,7 @@ func TestAnswers(t *testing.T) {
 				continue
 			}
 			var conns atomic.Int64
-			url := serveOnce(t, &conns, row.text, piece, row.closes)
+			url, answered := serveOnce(t, &conns, row.text, piece, row.closes)
 			e := newEngine(t, Deps{})
 			for range 2 {
 				resp, f := e.Do(t.Context(), &Request{Method: "POST", URL: target(t, url), Body: []byte("x"), AllowPrivate: true})
@@ -107,7 +113,7 @@ func TestAnswers(t *testing.T) {
 				if string(body) != row.body || whole != row.whole {
 					t.Errorf("%s/%d: %q, whole %v", name, piece, body, whole)
 				}
-				time.Sleep(time.Millisecond)
+				<-answered // so that the next request finds what has come behind this answer
 			}
 			if kept := conns.Load() == 1; kept != row.kept && !row.fault {
 				t.Errorf("%s/%d: %d connections for two requests", name, piece, conns.Load())
@@ -116,7 +122,6 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// What is sent: one head, the body behind it, and nothing that a value could smuggle in.
 // What cannot become a head is refused as it comes: nobody waits for the rest.
 func TestNothingIsExpectedOfWhatIsNotHTTP(t *testing.T) {
 	for name, text := range map[string]string{
@@ -147,6 +152,7 @@ func TestNothingIsExpectedOfWhatIsNotHTTP(t *testing.T) {
 	}
 }
 
+// What is sent: one head, the body behind it, and nothing that a value could smuggle in.
 func TestSent(t *testing.T) {
 	got := make(chan string, 10)
 	url := rawServer(t, func(c net.Conn) {
