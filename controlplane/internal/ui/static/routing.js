@@ -43,7 +43,7 @@ function decisions() {
     count(all.filter(({ tries }) => tries > 1).length), count(all.filter(({ wrong }) => wrong).length),
   ] }));
   return panel('Decisions of the last minute', table('Decisions', ['Class', 'Went to', 'Requests|n', 'Share|n', 'After another|n', 'Failed|n'], rows, 'No request has ended in the last minute.'),
-    sampled(lately) && h('p', { class: 'note' }, 'Of a sample: no more than a hundred requests a second are looked at here.'),
+    sampled(lately) && h('p', { class: 'note' }, 'Of a sample: no more than fifty requests a second are looked at here.'),
     h('p', {}, h('a', { href: '#/requests' }, 'Every request with its decision')));
 }
 
