@@ -155,6 +155,7 @@ await perform({
 
   async 'sign in again where the token expires'() {
     await opened('nodes', {});
+    await page.evaluate(() => sessionStorage.setItem('aimux-token', 'aimuxadm_old'));
     cluster.expired = true;
     await see(page.getByRole('heading', { level: 1, name: 'Sign in' }), 'that a token is wanted');
     await see(page.getByText('the token has expired'), 'why');

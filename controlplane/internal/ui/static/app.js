@@ -66,7 +66,7 @@ function drawLink() {
   document.body.classList.toggle('stale', late);
   const { standing } = house;
   const text = house.locked ? 'Signed out' : late ? lateness() : house.ready ? `Live from ${standing.control_plane}${standing.leading ? ', the leader' : `; ${standing.leader} leads`}` : 'Connecting…';
-  const line = h('span', { class: late ? 'link-late' : 'link-live' }, h('span', { class: 'dot', 'aria-hidden': 'true' }), text);
+  const line = h('span', { class: house.locked ? 'link-out' : late ? 'link-late' : 'link-live' }, h('span', { class: 'dot', 'aria-hidden': 'true' }), text);
   patch(document.getElementById('link'), [line]);
 }
 

@@ -29,7 +29,7 @@ export function arrive() {
   return true;
 }
 
-// view asks for a token; why is what the admin API said. again is called with a new one in place.
+// view asks for a token; why is what the admin API said of the one that it was shown. again is called with a new one in place.
 export function view(why, again) {
   const submit = (event) => {
     event.preventDefault();
@@ -40,12 +40,12 @@ export function view(why, again) {
   };
   return [
     h('h1', { key: 'sign-in', tabindex: '-1' }, 'Sign in'),
-    h('form', { key: 'sign-in-form', class: 'fields', onsubmit: submit },
+    h('form', { key: 'sign-in-form', class: 'panel sign-in', onsubmit: submit },
       h('p', {}, 'The admin API asks for a token. ', h('code', {}, 'aimux token local'), ' prints the one of this machine; others are made by ', h('code', {}, 'aimux token create'), '.'),
       h('div', { class: 'field' },
         h('label', { for: 'token' }, 'Token'),
         h('input', { id: 'token', name: 'token', type: 'password', autocomplete: 'off', spellcheck: 'false', required: true, 'aria-describedby': 'token-note' }),
-        h('p', { class: 'note', id: 'token-note', role: 'alert' }, why)),
+        h('p', { class: 'refused', id: 'token-note', role: 'alert' }, signedIn() ? why : '')),
       h('p', { class: 'buttons' }, h('button', { type: 'submit', class: 'main' }, 'Sign in'), signedIn() && button('Forget the token', () => { signOut(); again(); }))),
   ];
 }
