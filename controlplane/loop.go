@@ -245,7 +245,7 @@ func (l *loop) step(now time.Time) {
 	l.fleet.WallAhead(l.clock.Ahead(now))
 	l.decision = l.fleet.Step(l.clock.At(now), l.led)
 	for _, t := range l.decision.Transitions {
-		l.log.Info("health", "provider", t.GetProvider(), "model", t.GetModel(), "from", stateName(t.GetFrom()), "to", stateName(t.GetTo()), "reason", t.GetReason(), "trace_id", t.GetTraceId())
+		l.log.Info("health", "provider", t.GetProvider(), "model", t.GetModel(), "from", stateName(t.GetFrom()), "to", stateName(t.GetTo()), "reason", t.GetReason(), "request_id", t.GetRequestId(), "trace_id", t.GetTraceId())
 		l.changes.With(t.GetProvider(), t.GetModel(), stateName(t.GetTo())).Add(1)
 	}
 	l.remember(now, l.decision.Transitions)

@@ -303,9 +303,6 @@ func (f *Fleet) link(id int, t outcome.Target) link {
 // traces remembers an example of a failed request for each target, for the reasons that operators read.
 func (f *Fleet) traces(records []*outcomev1.Record) {
 	for _, r := range records {
-		if r.GetTraceId() == "" {
-			continue
-		}
 		for _, a := range r.GetAttempts() {
 			kind, ok := fault.Parse(a.GetFault())
 			if a.GetFault() == "" || !ok || !kind.Hard() {
@@ -313,7 +310,7 @@ func (f *Fleet) traces(records []*outcomev1.Record) {
 			}
 			t := a.GetTarget()
 			if u := f.units[key{provider: t.GetProvider(), model: t.GetModel()}]; u != nil {
-				u.trace = trace{r.GetTraceId(), a.GetSpanId()}
+				u.trace = trace{r.GetTraceId(), a.GetSpanId(), r.GetRequestId()}
 				u.provider.trace = u.trace
 			}
 		}

@@ -35,7 +35,7 @@ func (f *Fleet) show(nowMS int64) (changes []*tablev1.Transition, changed, shift
 			example := u.example(s.state)
 			changes = append(changes, &tablev1.Transition{
 				AtUnixMs: nowMS + f.ahead.Milliseconds(), Provider: u.key.provider, Model: u.key.model, Credential: u.key.credential,
-				From: tablev1.State(u.said), To: tablev1.State(s.state), Reason: s.reason, TraceId: example.id, SpanId: example.span,
+				From: tablev1.State(u.said), To: tablev1.State(s.state), Reason: s.reason, TraceId: example.id, SpanId: example.span, RequestId: example.request,
 			})
 		}
 		u.said = s.state

@@ -59,7 +59,7 @@ type asked struct {
 }
 
 // trace names a request's trace, and the attempt in it.
-type trace struct{ id, span string }
+type trace struct{ id, span, request string }
 
 // block is a refusal of a credential that waits to be judged.
 type block struct {

@@ -243,9 +243,14 @@ func (x *exchange) admit() *fault.Fault {
 // survive keeps a mistake of ours in one request.
 func (x *exchange) survive() {
 	if r := recover(); r != nil {
-		x.h.metrics.panics.Add(1)
-		x.h.deps.Log.Error("a request made the node panic", "request_id", x.id, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+		x.panicked(r)
 		x.fail(&fault.Fault{Kind: fault.Internal, Message: "the gateway made a mistake; its log says which"})
 		x.in.Hangup()
 	}
+}
+
+// panicked tells of a mistake of ours, from the goroutine that made it.
+func (x *exchange) panicked(what any) {
+	x.h.metrics.panics.Add(1)
+	x.h.deps.Log.Error("a request made the node panic", "request_id", x.id, "trace_id", x.span.TraceID(), "panic", fmt.Sprint(what), "stack", string(debug.Stack()))
 }

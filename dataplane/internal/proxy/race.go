@@ -79,7 +79,7 @@ func (x *exchange) runHedge(done chan struct{}) {
 	var t *try
 	defer func() {
 		if r := recover(); r != nil {
-			x.h.metrics.panics.Add(1)
+			x.panicked(r)
 			if t != nil {
 				t.end(&fault.Fault{Kind: fault.Internal, Message: "the gateway made a mistake"})
 			}

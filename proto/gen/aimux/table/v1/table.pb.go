@@ -2543,9 +2543,11 @@ type Transition struct {
 	To       State                  `protobuf:"varint,5,opt,name=to,proto3,enum=aimux.table.v1.State" json:"to,omitempty"`
 	Reason   string                 `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
 	// trace_id and span_id are of an attempt that caused the change; empty when none was traced.
-	TraceId       string `protobuf:"bytes,7,opt,name=trace_id,json=traceId,proto3" json:"trace_id,omitempty"`
-	Credential    string `protobuf:"bytes,8,opt,name=credential,proto3" json:"credential,omitempty"`
-	SpanId        string `protobuf:"bytes,9,opt,name=span_id,json=spanId,proto3" json:"span_id,omitempty"`
+	TraceId    string `protobuf:"bytes,7,opt,name=trace_id,json=traceId,proto3" json:"trace_id,omitempty"`
+	Credential string `protobuf:"bytes,8,opt,name=credential,proto3" json:"credential,omitempty"`
+	SpanId     string `protobuf:"bytes,9,opt,name=span_id,json=spanId,proto3" json:"span_id,omitempty"`
+	// request_id of that attempt's request.
+	RequestId     string `protobuf:"bytes,10,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2639,6 +2641,13 @@ func (x *Transition) GetCredential() string {
 func (x *Transition) GetSpanId() string {
 	if x != nil {
 		return x.SpanId
+	}
+	return ""
+}
+
+func (x *Transition) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
 	}
 	return ""
 }
@@ -3702,7 +3711,7 @@ const file_aimux_table_v1_table_proto_rawDesc = "" +
 	"\x05lease\x18\x02 \x01(\x04R\x05lease\x12&\n" +
 	"\x0fexpires_unix_ms\x18\x03 \x01(\x03R\rexpiresUnixMs\x12\x12\n" +
 	"\x04live\x18\x04 \x01(\bR\x04live\x12\x12\n" +
-	"\x04boot\x18\x05 \x01(\x04R\x04boot\"\x9a\x02\n" +
+	"\x04boot\x18\x05 \x01(\x04R\x04boot\"\xb9\x02\n" +
 	"\n" +
 	"Transition\x12\x1c\n" +
 	"\n" +
@@ -3716,7 +3725,10 @@ const file_aimux_table_v1_table_proto_rawDesc = "" +
 	"\n" +
 	"credential\x18\b \x01(\tR\n" +
 	"credential\x12\x17\n" +
-	"\aspan_id\x18\t \x01(\tR\x06spanId\"\xdc\x04\n" +
+	"\aspan_id\x18\t \x01(\tR\x06spanId\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\n" +
+	" \x01(\tR\trequestId\"\xdc\x04\n" +
 	"\tHeartbeat\x12\x18\n" +
 	"\acluster\x18\x01 \x01(\tR\acluster\x12\x12\n" +
 	"\x04node\x18\x02 \x01(\tR\x04node\x12\x12\n" +
