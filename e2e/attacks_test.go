@@ -340,6 +340,31 @@ func bodies() []attack {
 			}
 			return "passed on: " + strings.Join(passed, ", ")
 		}, "^passed on: $"},
+		{"browsers", "a page of another origin posts to the gateway (text/plain, so that it need not ask), without a key", say(hello, "Origin", "https://evil.example", "Content-Type", "text/plain"), "^401" + small},
+		{"browsers", "a page that hides its origin does", say(hello, "Origin", "null", "Content-Type", "text/plain"), "^401" + small},
+		{"browsers", "a page of another origin asks whether it may post JSON, or show a key", func(t *testing.T, x *target) string {
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodOptions, "http://"+x.data+"/v1/messages", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header.Set("Origin", "https://evil.example")
+			r.Header.Set("Access-Control-Request-Method", "POST")
+			r.Header.Set("Access-Control-Request-Headers", "x-api-key")
+			response, err := http.DefaultClient.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			response.Body.Close()
+			return fmt.Sprintf("%d, allowed: %q", response.StatusCode, response.Header.Get("Access-Control-Allow-Origin"))
+		}, `^405, allowed: ""$`},
+		{"browsers", "a page of another origin frames the dashboard", func(t *testing.T, x *target) string {
+			response, err := http.Get("http://" + x.admin + "/")
+			if err != nil {
+				t.Fatal(err)
+			}
+			response.Body.Close()
+			return fmt.Sprintf("%s, %v", response.Header.Get("X-Frame-Options"), strings.Contains(response.Header.Get("Content-Security-Policy"), "frame-ancestors 'none'"))
+		}, "^DENY, true$"},
 		{"a provider's answers", "a redirect to a metadata address, key and prompt in hand", provoke("redirect", func(x *target, _ *http.Response, _ string) string {
 			return fmt.Sprintf(", %d visits there", x.trap.visits.Load())
 		}), "^5.*, 0 visits there$"},

@@ -33,8 +33,11 @@ type Caller struct {
 	Priority int
 }
 
-// Said is what a request says about who sends it: every line of either vendor's header.
-type Said struct{ APIKey, Authorization []string }
+// Said is what a request says about who sends it: every line of either vendor's header, and what browsers say of the page that sends it.
+type Said struct {
+	APIKey, Authorization []string
+	Origin, Host          string
+}
 
 // Config says where a Door stands.
 type Config struct {
@@ -98,10 +101,12 @@ const (
 	expired    = "expired"
 	revoked    = "revoked"
 	claims     = "claims"
+
+	foreignPage = "foreign_page"
 )
 
 func reasons() []string {
-	all := []string{noKey, foreignKey, twoKeys, unknownKey, disabled, expired, revoked, claims}
+	all := []string{noKey, foreignKey, twoKeys, unknownKey, disabled, expired, revoked, claims, foreignPage}
 	for why := issuer.Malformed; why <= issuer.Unavailable; why++ {
 		all = append(all, tokenReason(why))
 	}
@@ -136,6 +141,9 @@ func (d *Door) Check(ctx context.Context, t *route.Table, said Said) (Caller, *f
 	case key != "":
 		return d.vouched(ctx, t, key)
 	case auth.Anonymous || d.loopback && auth.Nobody():
+		if said.byForeignPage(!auth.Anonymous) {
+			return Caller{}, d.refuse(foreignPage, `this comes from a web page of another origin, or for a name that is not this machine's: then a key is wanted, or "auth": {"anonymous": true} for other names`)
+		}
 		return Caller{}, nil
 	case auth.Nobody():
 		return Caller{}, d.refuse(noKey, `no client keys are configured, and callers without one are served only on a loopback listener or with "auth": {"anonymous": true}`)

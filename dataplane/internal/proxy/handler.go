@@ -168,7 +168,7 @@ func (x *exchange) who() *fault.Fault {
 }
 
 func said(in ingress.Exchange) auth.Said {
-	return auth.Said{APIKey: in.Values("X-Api-Key"), Authorization: in.Values("Authorization")}
+	return auth.Said{APIKey: in.Values("X-Api-Key"), Authorization: in.Values("Authorization"), Origin: in.Header("Origin"), Host: in.Header("Host")}
 }
 
 // read takes the whole body.
