@@ -14,11 +14,6 @@ func NewLog(w io.Writer, level *slog.LevelVar) *slog.Logger {
 	return slog.New(&redacting{slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level})})
 }
 
-// NewTextLog is NewLog for people at a terminal.
-func NewTextLog(w io.Writer, level *slog.LevelVar) *slog.Logger {
-	return slog.New(&redacting{slog.NewTextHandler(w, &slog.HandlerOptions{Level: level})})
-}
-
 const redacted = "[secret]"
 
 // shapes are the forms in which keys of vendors, of aimux itself and of token issuers come. Each begins with a word's first letter, as mayBegin
