@@ -20,6 +20,7 @@ const pieceBytes = 12
 type canaries struct {
 	pieces map[[pieceBytes]byte]string // :: piece → whose it is, and in which form
 	begins [1 << 16]bool               // whether a piece begins with these two bytes
+	count  int
 }
 
 // plant makes a secret of no particular shape, and of characters that encodings change.
@@ -37,6 +38,7 @@ func (c *canaries) keep(name, secret string) string {
 	if c.pieces == nil {
 		c.pieces = map[[pieceBytes]byte]string{}
 	}
+	c.count++
 	for form, text := range forms(secret) {
 		for i := 0; i+pieceBytes <= len(text); i++ {
 			piece := [pieceBytes]byte([]byte(text[i:]))
