@@ -61,10 +61,7 @@ func manyKeys(t *testing.T, addrs []string) {
 // startRedisCluster runs three masters on loopback.
 func startRedisCluster(t *testing.T) (addrs []string) {
 	t.Helper()
-	path, err := exec.LookPath("redis-server")
-	if err != nil {
-		t.Skip("no redis-server on this machine")
-	}
+	needRedis(t)
 	ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
 	defer stop()
 	var masters []*redis.Client
@@ -82,7 +79,7 @@ func startRedisCluster(t *testing.T) (addrs []string) {
 		_, busPort, _ := net.SplitHostPort(bus.Addr().String())
 		listener.Close()
 		bus.Close()
-		server := exec.Command(path, "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", t.TempDir(),
+		server := exec.Command("redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", t.TempDir(),
 			"--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", "--cluster-port", busPort)
 		if err := server.Start(); err != nil {
 			t.Fatal(err)

@@ -36,6 +36,14 @@ type server struct {
 	client    *redis.Client
 }
 
+// needRedis skips the test where the machine has no redis-server.
+func needRedis(t *testing.T) {
+	t.Helper()
+	if _, err := exec.LookPath("redis-server"); err != nil {
+		t.Skip("no redis-server on this machine")
+	}
+}
+
 // serve starts a server that keeps what it saves in dir, as a replica of another one if there is one; it waits until it answers.
 func serve(t *testing.T, dir string, of *server) *server {
 	t.Helper()
@@ -199,9 +207,7 @@ var liveFaults = [...]liveFault{
 // -live 30s -live.seeds 40 is not.
 func TestHistoriesOfALiveRedis(t *testing.T) {
 	t.Parallel() // it mostly waits
-	if _, err := exec.LookPath("redis-server"); err != nil {
-		t.Skip("no redis-server on this machine")
-	}
+	needRedis(t)
 	for i := range *liveSeeds {
 		t.Run(fmt.Sprint("seed ", *liveFirst+i), func(t *testing.T) {
 			t.Parallel()
@@ -279,9 +285,7 @@ func (s *stage) call(h *history, client int, chance *rand.Rand) {
 // TestReplicaIsBehind promotes a replica that has not heard that slots went from one node to another: nobody is given them again.
 func TestReplicaIsBehind(t *testing.T) {
 	t.Parallel()
-	if _, err := exec.LookPath("redis-server"); err != nil {
-		t.Skip("no redis-server on this machine")
-	}
+	needRedis(t)
 	const most, nodes = 9, 2
 	s := &stage{t: t}
 	s.primary.Store(serve(t, t.TempDir(), nil))

@@ -3,8 +3,6 @@ package limit_test
 import (
 	"context"
 	"errors"
-	"net"
-	"os/exec"
 	"reflect"
 	"strings"
 	"testing"
@@ -51,7 +49,8 @@ func TestEmbeddedRedis(t *testing.T) {
 
 func TestRealRedis(t *testing.T) {
 	t.Parallel() // it mostly waits
-	addr := startRedis(t)
+	needRedis(t)
+	addr := serve(t, t.TempDir(), nil).addr
 	limittest.Run(t, func(t *testing.T) limittest.Body {
 		// Every part has keys of its own.
 		source, err := limit.NewRedis(limit.RedisConfig{URL: "redis://" + addr, Cluster: t.Name(), Timeout: patient})
@@ -61,38 +60,6 @@ func TestRealRedis(t *testing.T) {
 		t.Cleanup(func() { source.Close() })
 		return limittest.Body{Source: source, Advance: time.Sleep, Waits: true}
 	})
-}
-
-// startRedis runs the machine's redis-server on loopback, and skips the test where there is none.
-func startRedis(t *testing.T) string {
-	t.Helper()
-	path, err := exec.LookPath("redis-server")
-	if err != nil {
-		t.Skip("no redis-server on this machine")
-	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := listener.Addr().String()
-	_, port, _ := net.SplitHostPort(addr)
-	listener.Close()
-	server := exec.Command(path, "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", t.TempDir())
-	if err := server.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = server.Process.Kill(); _ = server.Wait() })
-	for deadline := time.Now().Add(10 * time.Second); ; {
-		conn, err := net.Dial("tcp", addr)
-		if err == nil {
-			conn.Close()
-			return addr
-		}
-		if time.Now().After(deadline) {
-			t.Fatal(err)
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
 }
 
 func openRedis(t interface {
@@ -192,5 +159,30 @@ func TestRedisURLs(t *testing.T) {
 		} else if got := err.Error(); strings.Contains(got, "hunter2") {
 			t.Errorf("%q: %v", url, err)
 		}
+	}
+}
+
+// TestALaterVersionMayWriteMore has what a later version would add to a lease stand behind it: its slots count all the same, and it goes on.
+func TestALaterVersionMayWriteMore(t *testing.T) {
+	store := miniredis.RunT(t)
+	source := openRedis(t, store.Addr())
+	renew := func(node string, want int64) int64 {
+		t.Helper()
+		grants := make([]limit.Grant, 1)
+		ask := limit.Ask{Key: "s", Kind: limit.Slots, Limit: 10, Want: want, TTL: time.Minute}
+		if err := source.Renew(t.Context(), node, []limit.Ask{ask}, grants); err != nil {
+			t.Fatal(err)
+		}
+		return grants[0].Granted
+	}
+	renew("later", 7)
+	for _, key := range store.Keys() {
+		store.HSet(key, "n:later", store.HGet(key, "n:later")+":more:9", "later_field", "x")
+	}
+	if got := renew("now", 10); got != 3 {
+		t.Errorf("%d beside a lease of 7 of 10, want 3", got)
+	}
+	if got := renew("later", 7); got != 5 {
+		t.Errorf("the later version has %d, now that both want more than half of 10", got)
 	}
 }
