@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -439,6 +440,27 @@ func TestTablesChange(t *testing.T) {
 			t.Errorf("%d of 100 without a limit", got)
 		}
 	})
+}
+
+// TestTablesChangeUnderRequests is for the race detector.
+func TestTablesChangeUnderRequests(t *testing.T) {
+	all := &tablev1.Limits{MaxConcurrentRequests: 16, RequestsPerMinute: 1 << 20, TokensPerMinute: 1 << 30}
+	n := run(t, "a", limit.Deps{Source: limit.NewMemory(time.Now)}, tableWith(t, 1, 1, all))
+	defer n.stop()
+	var asking sync.WaitGroup
+	for range 2 {
+		asking.Go(func() {
+			for range 2000 {
+				settle(n.enter(8, 1), 1)
+			}
+		})
+	}
+	for revision := range uint64(200) {
+		other := proto.CloneOf(all)
+		other.MaxConcurrentRequests, other.TokensPerMinute = 15+uint32(revision%3), 1<<20+revision%3
+		n.Apply(tableWith(t, revision+2, 1, other), int(revision%3))
+	}
+	asking.Wait()
 }
 
 // TestTheSourceIsAskedSeldom counts what a steady load costs: one ask is one command.

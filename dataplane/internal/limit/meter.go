@@ -27,7 +27,8 @@ type slotMeter struct {
 	// refused since the start.
 	refused atomic.Uint64
 
-	cap, share int64
+	cap   atomic.Int64
+	share int64
 	// scarce: there are hardly any for so many nodes, and who needs one asks for it.
 	scarce bool
 	mode   route.LimitMode
@@ -82,8 +83,8 @@ func (m *slotMeter) adjust(limit, nodes int64, mode route.LimitMode, longest tim
 	if m.share != share {
 		m.renew = time.Time{} // who had too much must not keep others waiting
 	}
-	changed := m.cap != limit
-	m.cap, m.share, m.scarce = limit, share, nodes == 0 || nodes > 1 && limit < 2*nodes
+	changed := m.cap.Swap(limit) != limit
+	m.share, m.scarce = share, nodes == 0 || nodes > 1 && limit < 2*nodes
 	switch mode {
 	case route.Strict:
 		m.fallback.Store(0)
@@ -129,7 +130,7 @@ func (m *slotMeter) take(now int64) (ok, low bool) {
 	}
 	for p := m.peak.Load(); n > p && !m.peak.CompareAndSwap(p, n); p = m.peak.Load() {
 	}
-	return true, allowance-n < allowance/lowWaterShare && allowance < m.cap
+	return true, allowance-n < allowance/lowWaterShare && allowance < m.cap.Load()
 }
 
 func (m *slotMeter) give() { m.inUse.Add(-1) }
@@ -140,14 +141,14 @@ func (m *slotMeter) ask(now time.Time) (a Ask, ok bool) {
 	m.lapse(now)
 	yields := m.yield(now) // before anybody looks at what is in use
 	inUse, peak, denied := m.inUse.Load(), m.peak.Load(), m.denied.Load()
-	want := min(peak+denied, m.cap)
+	want := min(peak+denied, m.cap.Load())
 	switch {
 	case m.scarce, m.lazy && want == 0:
 		// Nobody holds a slot for later.
 	case m.tight:
 		want = max(want, 1)
 	default:
-		want = max(min(want+peak/2+1, m.cap), m.share) // idle slots stay here as long as nobody misses them
+		want = max(min(want+peak/2+1, m.cap.Load()), m.share) // idle slots stay here as long as nobody misses them
 	}
 	if m.confirm {
 		want = min(want, m.granted)
@@ -179,7 +180,7 @@ func (m *slotMeter) ask(now time.Time) (a Ask, ok bool) {
 // say is an ask for so many slots.
 func (m *slotMeter) say(now time.Time, want, inUse int64) Ask {
 	a := Ask{
-		Key: m.key, Kind: Slots, Limit: m.cap, Want: want, InUse: inUse, Held: m.granted, TTL: m.keep, Lease: leaseTTL, Learn: leaseTTL,
+		Key: m.key, Kind: Slots, Limit: m.cap.Load(), Want: want, InUse: inUse, Held: m.granted, TTL: m.keep, Lease: leaseTTL, Learn: leaseTTL,
 		Strict: m.mode == route.Strict, Seq: m.seq(now), Memory: m.memory, Roster: m.roster, Peers: m.before,
 	}
 	if m.lazy { // callers are only met where they call: how many nodes that is, is not known, and there may be nothing to wait for
@@ -237,12 +238,12 @@ func (m *slotMeter) apply(asked time.Time, a Ask, g Grant) (again bool) {
 		m.again, m.renew = asked.Add(2*renewMissed), asked.Add(2*renewMissed)
 	}
 	m.yielding = false
-	if m.cap >= m.nodes && m.nodes > 0 || !g.Tight || g.Granted == 0 {
+	if m.cap.Load() >= m.nodes && m.nodes > 0 || !g.Tight || g.Granted == 0 {
 		m.turnEnds = time.Time{} // there is one for everybody
 	} else if m.turnEnds.IsZero() {
 		m.turnEnds = asked.Add(turnTime)
 	}
-	m.allowance.Store(min(g.Granted, m.cap))
+	m.allowance.Store(min(g.Granted, m.cap.Load()))
 	m.ends.Store(m.since(m.expires))
 	if a.Gone {
 		m.expires = asked

@@ -64,7 +64,7 @@ func (g *gate) signs(now int64, tell func(Sign)) {
 	}
 	if m := g.slots; m != nil {
 		give(Sign{
-			Scope: g.name, What: "in_flight", Limit: m.cap, Share: m.share, Mode: m.mode.String(), InUse: m.inUse.Load(), Leased: m.granted,
+			Scope: g.name, What: "in_flight", Limit: m.cap.Load(), Share: m.share, Mode: m.mode.String(), InUse: m.inUse.Load(), Leased: m.granted,
 			Allowance: m.may(now), Tight: m.tight, Beyond: m.beyond(now), Refused: m.refused.Load(),
 		})
 	}
