@@ -167,6 +167,7 @@ func start(t testing.TB, catalog map[string]any) string {
 	})
 	select {
 	case at := <-ready:
+		awaitTable(t, "http://"+at.Data)
 		return "http://" + at.Data
 	case err := <-ended:
 		ended <- nil
@@ -175,6 +176,23 @@ func start(t testing.TB, catalog map[string]any) string {
 		t.Fatal("the gateway did not become ready within a minute")
 	}
 	return ""
+}
+
+// awaitTable waits until the gateway knows its providers: on a busy machine it opens its door before.
+func awaitTable(t testing.TB, gateway string) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		response, err := http.Get(gateway + "/readyz")
+		if err == nil {
+			_ = response.Body.Close()
+			if response.StatusCode == http.StatusOK {
+				return
+			}
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the gateway has no table within a minute: %v %v", response, err)
+		}
+	}
 }
 
 type testLog struct{ t testing.TB }
