@@ -79,7 +79,7 @@ const auditKept = 64
 // enter adds a write to the document's audit log. Archived is how far the archive has come.
 func enter(doc, before *adminv1.Document, by admin.Author, replica string, based, archived uint64, now time.Time) error {
 	entry := &adminv1.AuditEntry{AtUnixMs: now.UnixMilli(), Actor: by.Actor, Procedure: by.Procedure, Replica: replica, Based: based}
-	for _, c := range catalog.DiffDocuments(before, doc) {
+	for _, c := range catalog.Diff(before, doc) {
 		entry.Changes = append(entry.GetChanges(), &adminv1.AuditChange{Path: c.Path, From: c.From, To: c.To})
 	}
 	kept := before.GetAudit()

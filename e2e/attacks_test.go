@@ -414,8 +414,8 @@ func places() []attack {
 					_, _ = x.asOperator().DeleteProvider(t.Context(), connect.NewRequest(&adminv1.DeleteProviderRequest{Id: "inside"}))
 				}
 			}
-			return "taken: " + strings.Join(taken, " ")
-		}, "^taken: $"},
+			return fmt.Sprintf("%d taken %s", len(taken), strings.Join(taken, " "))
+		}, "^0 taken $"},
 		{"forged requests", "a provider at a name of loopback", func(t *testing.T, x *target) string {
 			_, port, _ := net.SplitHostPort(x.trap.Addr().String())
 			before := x.trap.visits.Load()

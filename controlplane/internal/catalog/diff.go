@@ -24,16 +24,9 @@ func (c Change) String() string {
 	return fmt.Sprintf("%s: %s -> %s", c.Path, or(c.From, "not set"), or(c.To, "not set"))
 }
 
-// Diff lists what differs, by path. Models are compared by id, and their order on its own.
-func Diff(before, after *adminv1.Catalog) []Change {
-	from, to := make(map[string]leaf), make(map[string]leaf)
-	flatten("", before.ProtoReflect(), from)
-	flatten("", after.ProtoReflect(), to)
-	return compare(from, to)
-}
-
-// DiffDocuments is Diff of two documents' catalogs and of what operators decided by hand.
-func DiffDocuments(before, after *adminv1.Document) []Change {
+// Diff lists what differs in two documents' catalogs and in what operators decided by hand, by path. Models are compared by id, and their order on
+// its own.
+func Diff(before, after *adminv1.Document) []Change {
 	from, to := make(map[string]leaf), make(map[string]leaf)
 	for doc, leaves := range map[*adminv1.Document]map[string]leaf{before: from, after: to} {
 		flatten("", doc.GetCatalog().ProtoReflect(), leaves)

@@ -79,7 +79,7 @@ func TestDocumentsDiffer(t *testing.T) {
 		Overrides: map[string]*tablev1.Override{"zai": {State: "drain", Reason: "maintenance"}},
 	}
 	var lines []string
-	for _, c := range catalog.DiffDocuments(before, after) {
+	for _, c := range catalog.Diff(before, after) {
 		lines = append(lines, c.String())
 	}
 	all := strings.Join(lines, "\n")
