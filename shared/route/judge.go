@@ -19,14 +19,13 @@ const (
 	ClusterProbing         // half open, and the probe is not this node's
 	NodeOpen               // this node's own circuit is open
 	Blocked                // until a retry-after has passed
-	Full                   // no room within its limits
 	reasons
 )
 
 var reasonTexts = [reasons]string{
 	"fits", "does not serve this model", "its provider serves with another model", "disabled", "region not allowed by policy", "not allowed for this caller",
 	"lacks a needed capability", "context window too short", "drained by the operator", "forced open by the operator", "circuit open",
-	"half open, and the probe is another node's", "circuit open on this node", "blocked until its retry-after has passed", "full",
+	"half open, and the probe is another node's", "circuit open on this node", "blocked until its retry-after has passed",
 }
 
 // String is the reason in words.
@@ -212,9 +211,9 @@ func (w *walker) fails(h hop, r *row) Reason {
 	}
 }
 
-// ready reports a target that is well and has room: nearly all are.
+// ready reports a target that is well and not blocked: nearly all are.
 func (w *walker) ready(r *row, live *Live) bool {
-	return r.well && !live.Open && !live.Full && live.BlockedUntilMs <= w.nowMs
+	return r.well && !live.Open && live.BlockedUntilMs <= w.nowMs
 }
 
 // ails says what is wrong with a target, if there is anything.
@@ -222,8 +221,6 @@ func (w *walker) ails(h hop, r *row, live *Live) Reason {
 	switch {
 	case live.BlockedUntilMs > w.nowMs:
 		return Blocked
-	case live.Full:
-		return Full
 	case r.orders(w.nowMs) == ForceClosed:
 		return Fits
 	case r.state.out():

@@ -19,8 +19,6 @@ type Live struct {
 	Turn uint64
 	// Open: the node's own circuit is open, or the target asked it for a pause.
 	Open bool
-	// Full: it takes no more at once, as far as this node has learnt.
-	Full bool
 	// Busy: its limits leave no room right now. Others go before it, and who has nobody else may wait for it.
 	Busy bool
 	// ProbeHere: one live request may be tried in spite of a circuit: the node's own is half open and lets one through, or a grant

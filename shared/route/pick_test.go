@@ -243,7 +243,6 @@ func TestWhoDropsOutAndWhoGoesFirst(t *testing.T) {
 		{name: "open here, and due for a try", lives: map[string]Live{"zai/glm-4.6": {Open: true, ProbeHere: true}}, want: all, first: "zai/glm-4.6"},
 		{name: "blocked", lives: map[string]Live{"cerebras/gpt-oss-120b": {BlockedUntilMs: now + 1}}, want: []string{all[0], all[2]}},
 		{name: "a block that is over", lives: map[string]Live{"cerebras/gpt-oss-120b": {BlockedUntilMs: now}}, want: all},
-		{name: "full", lives: map[string]Live{"cerebras/gpt-oss-120b": {Full: true}}, want: []string{all[0], all[2]}},
 		{name: "unhealthy comes last", health: []*tablev1.TargetHealth{open("anthropic", tablev1.State_STATE_UNHEALTHY, nil)}, want: all, last: all[0]},
 		{name: "the fallback comes last of all", cfg: house(provider("cerebras", func(p *tablev1.Provider) { p.Fallback = true })), health: []*tablev1.TargetHealth{open("zai", tablev1.State_STATE_UNHEALTHY, nil)}, want: all, last: all[1]},
 		{name: "the fallback takes any model", cfg: house(provider("zai", func(p *tablev1.Provider) { p.Fallback = true })), ask: func(a *Ask) { a.Model = "gpt-5" }, want: all[1:], last: all[2]},

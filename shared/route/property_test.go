@@ -54,7 +54,7 @@ func drawNode(t *rapid.T, table *Table) *node {
 	for i := range n.lives {
 		n.lives[i] = Live{
 			InFlight: rapid.Int32Range(0, 100).Draw(t, "in flight"), FirstTokenUs: rapid.Uint32().Draw(t, "first"), SuccessPPM: rapid.Uint32Range(0, ppm).Draw(t, "success"),
-			Turn: rapid.Uint64Range(0, 1<<41).Draw(t, "turn"), Open: rapid.IntRange(0, 3).Draw(t, "open") == 0, Full: rapid.IntRange(0, 5).Draw(t, "full") == 0,
+			Turn: rapid.Uint64Range(0, 1<<41).Draw(t, "turn"), Open: rapid.IntRange(0, 3).Draw(t, "open") == 0,
 			ProbeHere: rapid.Bool().Draw(t, "probe"), BlockedUntilMs: rapid.SampledFrom([]int64{0, 0, 0, now + 5}).Draw(t, "blocked"),
 		}
 	}
@@ -119,8 +119,8 @@ func TestEveryChainIsSafe(t *testing.T) {
 				t.Fatalf("%s must not be used", target.Key)
 			case !may(table, outer, ask, p) || !may(table, inner, ask, p):
 				t.Fatalf("%s is not allowed for the caller", target.Key)
-			case live.Full || live.BlockedUntilMs > now:
-				t.Fatalf("%s is full or blocked", target.Key)
+			case live.BlockedUntilMs > now:
+				t.Fatalf("%s is blocked", target.Key)
 			case seen[target.Provider]:
 				t.Fatalf("%s is there twice", p.ID)
 			case i > 0 && chain[i-1].key >= c.key:
@@ -160,7 +160,7 @@ func TestHealthAloneLeavesNobodyAlone(t *testing.T) {
 		table := drawTable(t)
 		n, ask := drawNode(t, table), drawAsk(t)
 		for i := range n.lives {
-			n.lives[i].Full, n.lives[i].BlockedUntilMs = false, 0
+			n.lives[i].BlockedUntilMs = 0
 		}
 		_, verdict := table.Pick(nil, ask, n, "n", now, 1)
 		if verdict.Ill > 0 {

@@ -22,8 +22,8 @@ type Verdict struct {
 	TokensNeeded, WindowMax int
 	// RetryAfter is when it may be worth trying again; 0 where it never is.
 	RetryAfter time.Duration
-	// Ill, Full and Stopped count the targets that could have served.
-	Ill, Full, Stopped int
+	// Ill, Blocked and Stopped count the targets that could have served.
+	Ill, Blocked, Stopped int
 
 	model string
 	// blockedBy is what blocked the one that may be used first, where all who could serve are blocked or stopped.
@@ -89,7 +89,7 @@ func (y *tally) add(w *walker, h hop, reason Reason, live *Live) {
 func (w *walker) verdict(ask *Ask, served bool) Verdict {
 	y := &w.refuse
 	v := Verdict{
-		model: ask.Model, Dropped: y.some, Full: int(y.reasons[Full] + y.reasons[Blocked]), Stopped: int(y.reasons[Drained] + y.reasons[ForcedOut]),
+		model: ask.Model, Dropped: y.some, Blocked: int(y.reasons[Blocked]), Stopped: int(y.reasons[Drained] + y.reasons[ForcedOut]),
 		Ill: int(y.reasons[ClusterOpen] + y.reasons[ClusterProbing] + y.reasons[NodeOpen]),
 	}
 	switch {
@@ -98,9 +98,9 @@ func (w *walker) verdict(ask *Ask, served bool) Verdict {
 		v.Dropped = y.some
 	case !served:
 		v.Outcome = UnknownModel
-	case v.Full+v.Stopped+v.Ill > 0:
+	case v.Blocked+v.Stopped+v.Ill > 0:
 		v.Outcome, v.RetryAfter = Unavailable, retryAfterDefault
-		if y.blockedMs != 0 && y.reasons[Full] == 0 {
+		if y.blockedMs != 0 {
 			v.RetryAfter, v.blockedBy = min(time.Duration(y.blockedMs-w.nowMs)*time.Millisecond, retryAfterMax), y.blockedBy
 		}
 	case y.reasons[ContextTooShort] > 0:
@@ -129,7 +129,7 @@ func (v Verdict) String() string {
 		return fmt.Sprintf("prompt and answer need about %d tokens; the longest context window for model %q is %d tokens", v.TokensNeeded, v.model, v.WindowMax)
 	default:
 		return fmt.Sprintf("every provider for model %q is unavailable (%d ill, %d at their limits, %d stopped by the operator); try again in %v",
-			v.model, v.Ill, v.Full, v.Stopped, v.RetryAfter)
+			v.model, v.Ill, v.Blocked, v.Stopped, v.RetryAfter)
 	}
 }
 

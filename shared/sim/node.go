@@ -58,15 +58,13 @@ func (g *gateway) Home(uint64) (int, bool) { return 0, false }
 
 // Live is part of route.View.
 func (g *gateway) Live(i int) *route.Live {
-	s, nowMs := &g.signs[i], g.sim.nowUs/1000
+	s := &g.signs[i]
 	// What was learnt fades while nothing new is: nobody would go back to a target that was slow once and is never asked again.
 	left := math.Exp2(-float64(g.sim.nowUs-s.learntUs) / fadeUs)
 	idleUs := vendors[i].idleMs * 1000
 	g.live = route.Live{
 		InFlight: s.inFlight, FirstTokenUs: uint32(idleUs + left*(s.firstUs-idleUs)), SuccessPPM: uint32(max(1, (1+left*(s.success-1))*ppm)), Turn: s.turn,
-	}
-	if s.limit > 0 {
-		g.live.Full = float64(s.inFlight+1) > max(s.limit, 1) && nowMs-s.limitedMs < limitForgottenMs
+		Busy: g.full(i),
 	}
 	if !g.sim.strategy.breaker {
 		return &g.live
@@ -76,9 +74,15 @@ func (g *gateway) Live(i int) *route.Live {
 	if health.State == route.CircuitOpen || health.State == route.HalfOpen {
 		g.live.ProbeHere = !s.probing && health.Probe.Lease != s.usedLease
 	} else {
-		g.live.ProbeHere = g.live.Open && !s.probing && s.breaker.Due(nowMs)
+		g.live.ProbeHere = g.live.Open && !s.probing && s.breaker.Due(g.sim.nowUs/1000)
 	}
 	return &g.live
+}
+
+// full reports a target that takes no more at once, as far as this node has learnt: its limit lets nobody in. An oracle needs none.
+func (g *gateway) full(i int) bool {
+	s := &g.signs[i]
+	return !g.sim.strategy.oracle && s.limit > 0 && float64(s.inFlight+1) > max(s.limit, 1) && g.sim.nowUs/1000-s.limitedMs < limitForgottenMs
 }
 
 // begin counts an attempt; probe reports that it is one of the node's own circuit.

@@ -196,13 +196,23 @@ func (s *sim) bestOf() []route.Candidate {
 	return []route.Candidate{{Target: int32(best)}}
 }
 
-// try sends the request to the next of its chain.
+// try sends the request to the next of its chain that has room; a request that nobody has room for has failed.
 func (s *sim) try(r *request, hedge bool) {
+	g := s.gateways[r.node]
+	for r.next < len(r.chain) && g.full(int(r.chain[r.next].Target)) {
+		r.next++
+	}
+	if r.next == len(r.chain) {
+		if len(r.active) == 0 {
+			s.end(r)
+		}
+		return
+	}
 	c := r.chain[r.next]
 	r.next++
 	r.tries++
 	i := int(c.Target)
-	g, v := s.gateways[r.node], &vendors[i]
+	v := &vendors[i]
 	a := &attempt{request: r, target: i, atUs: s.nowUs, hedge: hedge}
 	if health := s.table.Health(i); c.Probe() && health.Probe.For(s.names[r.node], s.nowUs/1000) {
 		a.lease = health.Probe.Lease
