@@ -155,6 +155,11 @@ func (s *slots) overtaken(node string, nowMs, seq int64) bool {
 	if l := s.leases[node]; l.seq > seq && l.expires > nowMs && !l.old {
 		return true
 	}
+	return s.replaced(node)
+}
+
+// replaced reports that one who was started later under the node's name has a lease.
+func (s *slots) replaced(node string) bool {
 	for id := range s.leases {
 		if followed(node, id) {
 			return true
@@ -198,17 +203,11 @@ func (s *slots) hear(node string, nowMs int64, a slotAsk, first bool) {
 	}
 	s.told = true
 	for _, peer := range a.peers {
-		if _, known := s.leases[peer]; known || peer == node || followed(peer, node) {
+		if _, known := s.leases[peer]; known || peer == node || followed(peer, node) || s.replaced(peer) {
 			continue
 		}
-		gone := false
-		for id := range s.leases {
-			gone = gone || followed(peer, id)
-		}
-		if !gone {
-			s.roster++
-			s.leases[peer] = lease{expires: nowMs + a.ttlMs, old: true, joined: s.roster}
-		}
+		s.roster++
+		s.leases[peer] = lease{expires: nowMs + a.ttlMs, old: true, joined: s.roster}
 	}
 }
 
