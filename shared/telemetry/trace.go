@@ -90,6 +90,9 @@ const attributesFew = 24
 
 // begin makes a span below its parent, if that is one. Without a family it begins one.
 func (t *Tracer) begin(f *family, parent trace.SpanContext, name string, kind trace.SpanKind, at time.Time) Span {
+	if t == nil {
+		return Span{}
+	}
 	own := trace.SpanContextConfig{TraceID: parent.TraceID(), SpanID: newSpanID(), TraceFlags: parent.TraceFlags(), TraceState: parent.TraceState()}
 	l := &live{family: f, name: name, kind: kind, parent: parent, began: at}
 	if f == nil {
@@ -140,17 +143,11 @@ func (t *Tracer) Consumer(name, traceparent string, at time.Time) Span {
 
 // Client begins a call to somebody else that no request has asked for.
 func (t *Tracer) Client(name string, at time.Time) Span {
-	if t == nil {
-		return Span{}
-	}
 	return t.begin(nil, trace.SpanContext{}, name, trace.SpanKindClient, at)
 }
 
 // Internal begins work that nobody has asked for.
 func (t *Tracer) Internal(name string, at time.Time) Span {
-	if t == nil {
-		return Span{}
-	}
 	return t.begin(nil, trace.SpanContext{}, name, trace.SpanKindInternal, at)
 }
 
