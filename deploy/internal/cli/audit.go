@@ -49,8 +49,7 @@ func (c *auditCommand) Run(ctx context.Context, street Street) error {
 		if err := chain.End(page.Msg.GetLast(), page.Msg.GetHead()); err != nil {
 			return err
 		}
-		err = tell(street.Stdout, "%d entries, up to number %d: each follows from the one before, and the last is the catalog's\n", count, page.Msg.GetLast())
-		return err
+		return tell(street.Stdout, "%d entries, up to number %d: each follows from the one before, and the last is the catalog's\n", count, page.Msg.GetLast())
 	}
 }
 
@@ -60,7 +59,7 @@ func (c *auditCommand) print(out io.Writer, entry *adminv1.AuditEntry) error {
 	}
 	procedure := entry.GetProcedure()
 	procedure = procedure[strings.LastIndexByte(procedure, '.')+1:]
-	_ = tell(out, "%d  %s  %s  %s  at %s\n", entry.GetNumber(), moment(entry.GetAtUnixMs()), entry.GetActor(), procedure, entry.GetReplica())
+	_ = tell(out, "%d  %s  %s  %s  at %s\n", entry.GetNumber(), clock(entry.GetAtUnixMs()), entry.GetActor(), procedure, entry.GetReplica())
 	for _, change := range entry.GetChanges() {
 		_ = tell(out, "     %s: %s -> %s\n", change.GetPath(), orDash(change.GetFrom()), orDash(change.GetTo()))
 	}

@@ -63,6 +63,5 @@ func (c *authSet) Run(ctx context.Context, street Street) error {
 	if c.Output == "json" {
 		return printJSON(street.Stdout, answer.Msg)
 	}
-	err = tell(street.Stdout, "auth is set, revision %d%s\n", answer.Msg.GetRevision(), reached(answer.Msg.GetReach()))
-	return err
+	return tell(street.Stdout, "auth is set, revision %d%s\n", answer.Msg.GetRevision(), reached(answer.Msg.GetReach()))
 }

@@ -263,8 +263,7 @@ func (r *remote) change(ctx context.Context, street Street, id, done string, cha
 	if r.Output == "json" {
 		return printJSON(street.Stdout, answer.Msg)
 	}
-	err = tell(street.Stdout, "key %s is %s, revision %d%s\n", id, done, answer.Msg.GetRevision(), reached(answer.Msg.GetReach()))
-	return err
+	return tell(street.Stdout, "key %s is %s, revision %d%s\n", id, done, answer.Msg.GetRevision(), reached(answer.Msg.GetReach()))
 }
 
 type keyUpdate struct {
@@ -312,8 +311,7 @@ func (c *keyRevoke) Run(ctx context.Context, street Street) error {
 	if c.Output == "json" {
 		return printJSON(street.Stdout, answer.Msg)
 	}
-	err = tell(street.Stdout, "key %s is revoked, revision %d%s\n", c.ID, answer.Msg.GetRevision(), reached(answer.Msg.GetReach()))
-	return err
+	return tell(street.Stdout, "key %s is revoked, revision %d%s\n", c.ID, answer.Msg.GetRevision(), reached(answer.Msg.GetReach()))
 }
 
 type keyDelete struct {
@@ -330,6 +328,5 @@ func (c *keyDelete) Run(ctx context.Context, street Street) error {
 	if c.Output == "json" {
 		return printJSON(street.Stdout, answer.Msg)
 	}
-	err = tell(street.Stdout, "key %s is deleted, revision %d%s\n", c.ID, answer.Msg.GetRevision(), reached(answer.Msg.GetReach()))
-	return err
+	return tell(street.Stdout, "key %s is deleted, revision %d%s\n", c.ID, answer.Msg.GetRevision(), reached(answer.Msg.GetReach()))
 }

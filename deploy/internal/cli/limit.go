@@ -152,8 +152,7 @@ func (c *limitSet) Run(ctx context.Context, street Street) error {
 	if err != nil {
 		return err
 	}
-	err = tell(street.Stdout, "%s is limited to %s, revision %d\n", c.Scope, inWords(wanted), answer.Msg.GetRevision())
-	return err
+	return tell(street.Stdout, "%s is limited to %s, revision %d\n", c.Scope, inWords(wanted), answer.Msg.GetRevision())
 }
 
 type limitUnset struct{ scoped }
@@ -164,8 +163,7 @@ func (c *limitUnset) Run(ctx context.Context, street Street) error {
 	if err != nil {
 		return err
 	}
-	err = tell(street.Stdout, "%s is not limited any more, revision %d\n", c.Scope, answer.Msg.GetRevision())
-	return err
+	return tell(street.Stdout, "%s is not limited any more, revision %d\n", c.Scope, answer.Msg.GetRevision())
 }
 
 type limitTop struct {

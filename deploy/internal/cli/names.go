@@ -12,25 +12,22 @@ import (
 
 	adminv1 "github.com/aimux/aimux/proto/gen/aimux/admin/v1"
 	"github.com/aimux/aimux/proto/gen/aimux/admin/v1/adminv1connect"
+	"github.com/aimux/aimux/shared/route"
 )
 
 // namesPatience is how long a person who presses Tab waits.
 const namesPatience = 700 * time.Millisecond
 
 // askNames are the names of a kind, as the running aimux has them that the words and the environment point at; none when it does not answer
-// in time. Kinds may stand side by side, with commas between them.
+// in time.
 func askNames(ctx context.Context, words []string, kind string) (names []string) {
 	if kind == "" {
 		return nil
 	}
 	ctx, stop := context.WithTimeout(ctx, namesPatience)
 	defer stop()
-	r := pointed(words)
-	for one := range strings.SplitSeq(kind, ",") {
-		names = append(names, r.names(ctx, one)...)
-	}
 	// A name goes through the shell: one that means something there is not offered.
-	names = slices.DeleteFunc(names, func(name string) bool { return name == "" || strings.ContainsFunc(name, meansSomething) })
+	names = slices.DeleteFunc(pointed(words).names(ctx, kind), func(name string) bool { return name == "" || strings.ContainsFunc(name, meansSomething) })
 	slices.Sort(names)
 	return slices.Compact(names)
 }
@@ -64,8 +61,7 @@ func pointed(words []string) *remote {
 }
 
 // names asks for the names of one kind.
-func (r *remote) names(ctx context.Context, kind string) []string {
-	client, base := r.dial()
+func (r *remote) names(ctx context.Context, kind string) (names []string) {
 	switch kind {
 	case "provider":
 		return each(ctx, &adminv1.ListProvidersRequest{}, r.providers().ListProviders, (*adminv1.ListProvidersResponse).GetProviders, (*adminv1.ProviderEntry).GetId)
@@ -78,6 +74,7 @@ func (r *remote) names(ctx context.Context, kind string) []string {
 	case "webhook":
 		return each(ctx, &adminv1.ListWebhooksRequest{}, r.webhooks().ListWebhooks, (*adminv1.ListWebhooksResponse).GetWebhooks, (*adminv1.WebhookEntry).GetName)
 	case "node":
+		client, base := r.dial()
 		return each(ctx, &adminv1.ListNodesRequest{}, adminv1connect.NewNodeServiceClient(client, base).ListNodes, (*adminv1.ListNodesResponse).GetNodes,
 			func(n *adminv1.NodeEntry) string { return n.GetHeartbeat().GetNode() })
 	case "model", "region":
@@ -85,7 +82,10 @@ func (r *remote) names(ctx context.Context, kind string) []string {
 	case "scope":
 		return r.scopes(ctx)
 	case "class":
-		return []string{"standard", "vision", "thinking", "tools", "long_context", "streaming"}
+		for class := range route.Classes {
+			names = append(names, route.Class(class).String())
+		}
+		return names
 	case "status":
 		return []string{"2xx", "4xx", "5xx", "429", "500", "502", "503", "504", "529"}
 	case "role":

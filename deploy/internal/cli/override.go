@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+
 	adminv1 "github.com/aimux/aimux/proto/gen/aimux/admin/v1"
 	"github.com/aimux/aimux/proto/gen/aimux/admin/v1/adminv1connect"
 	tablev1 "github.com/aimux/aimux/proto/gen/aimux/table/v1"
@@ -52,9 +53,7 @@ func (c *providerOverride) Run(ctx context.Context, street Street) error {
 		return printJSON(street.Stdout, answer.Msg)
 	}
 	if c.State == "none" {
-		err = tell(street.Stdout, "%s stands as its health is (revision %d)\n", c.ID, answer.Msg.GetRevision())
-		return err
+		return tell(street.Stdout, "%s stands as its health is (revision %d)\n", c.ID, answer.Msg.GetRevision())
 	}
-	err = tell(street.Stdout, "%s: %s by hand %s (revision %d)\n", c.ID, c.State, until, answer.Msg.GetRevision())
-	return err
+	return tell(street.Stdout, "%s: %s by hand %s (revision %d)\n", c.ID, c.State, until, answer.Msg.GetRevision())
 }

@@ -60,12 +60,12 @@ func orDash(text string) string {
 	return text
 }
 
-// clock prints a time of the wire for people, and a dash for none.
+// clock prints a time of the wire for people, in their own zone, and a dash for none.
 func clock(unixMs int64) string {
 	if unixMs == 0 {
 		return "-"
 	}
-	return time.UnixMilli(unixMs).Format("2006-01-02 15:04:05")
+	return time.UnixMilli(unixMs).Format(time.DateTime)
 }
 
 // share prints parts per million as a percentage.

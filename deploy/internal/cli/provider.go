@@ -113,8 +113,7 @@ func (c *providerSet) Run(ctx context.Context, street Street) error {
 		}
 		revision = updated.Msg.GetRevision()
 	}
-	err = tell(street.Stdout, "provider %s is set, revision %d\n", c.ID, revision)
-	return err
+	return tell(street.Stdout, "provider %s is set, revision %d\n", c.ID, revision)
 }
 
 type providerDelete struct {
@@ -128,6 +127,5 @@ func (c *providerDelete) Run(ctx context.Context, street Street) error {
 	if err != nil {
 		return err
 	}
-	err = tell(street.Stdout, "provider %s is deleted, revision %d\n", c.ID, answer.Msg.GetRevision())
-	return err
+	return tell(street.Stdout, "provider %s is deleted, revision %d\n", c.ID, answer.Msg.GetRevision())
 }

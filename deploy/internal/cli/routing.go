@@ -46,8 +46,7 @@ func (r *remote) route(ctx context.Context, routing *adminv1.Routing, revision u
 	if r.Output == "json" {
 		return printJSON(street.Stdout, answer.Msg)
 	}
-	err = tell(street.Stdout, "routing is set, revision %d\n", answer.Msg.GetRevision())
-	return err
+	return tell(street.Stdout, "routing is set, revision %d\n", answer.Msg.GetRevision())
 }
 
 type routingGet struct{ remote }

@@ -154,8 +154,7 @@ func (c *explainCommand) Run(ctx context.Context, street Street) error {
 
 func printExplanation(out io.Writer, why *tablev1.Explanation) error {
 	if why.GetClass() == "" {
-		err := tell(out, "it would be refused: %s\n", why.GetError())
-		return err
+		return tell(out, "it would be refused: %s\n", why.GetError())
 	}
 	list := func(names []string) string { return orDash(strings.Join(names, ", ")) }
 	_ = tell(out, "model     %s\nclass     %s\ntraits    %s\nneeds     %s\n", why.GetRequestedModel(), why.GetClass(), list(why.GetTraits()), list(why.GetNeeds()))
@@ -180,11 +179,9 @@ func printExplanation(out io.Writer, why *tablev1.Explanation) error {
 		return err
 	}
 	if why.GetError() != "" {
-		err := tell(out, "\nit would be refused: %s\n", why.GetError())
-		return err
+		return tell(out, "\nit would be refused: %s\n", why.GetError())
 	}
-	err := tell(out, "\ntried in this order: %s\n", strings.Join(why.GetChain(), " → "))
-	return err
+	return tell(out, "\ntried in this order: %s\n", strings.Join(why.GetChain(), " → "))
 }
 
 type healthCommand struct {

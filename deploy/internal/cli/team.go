@@ -48,8 +48,7 @@ func (c *teamSet) Run(ctx context.Context, street Street) error {
 	if c.Output == "json" {
 		return printJSON(street.Stdout, answer.Msg)
 	}
-	err = tell(street.Stdout, "team %s is set, revision %d%s\n", c.ID, answer.Msg.GetRevision(), reached(answer.Msg.GetReach()))
-	return err
+	return tell(street.Stdout, "team %s is set, revision %d%s\n", c.ID, answer.Msg.GetRevision(), reached(answer.Msg.GetReach()))
 }
 
 type teamList struct{ remote }
@@ -85,6 +84,5 @@ func (c *teamDelete) Run(ctx context.Context, street Street) error {
 	if c.Output == "json" {
 		return printJSON(street.Stdout, answer.Msg)
 	}
-	err = tell(street.Stdout, "team %s is deleted, revision %d%s\n", c.ID, answer.Msg.GetRevision(), reached(answer.Msg.GetReach()))
-	return err
+	return tell(street.Stdout, "team %s is deleted, revision %d%s\n", c.ID, answer.Msg.GetRevision(), reached(answer.Msg.GetReach()))
 }

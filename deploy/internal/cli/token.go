@@ -67,17 +67,9 @@ func (c *tokenList) Run(ctx context.Context, street Street) error {
 	}
 	rows := [][]string{{"ID", "ROLE", "NAME", "CREATED", "EXPIRES"}}
 	for _, t := range answer.Msg.GetTokens() {
-		rows = append(rows, []string{t.GetId(), t.GetRole(), orDash(t.GetName()), moment(t.GetCreatedUnixMs()), moment(t.GetExpiresUnixMs())})
+		rows = append(rows, []string{t.GetId(), t.GetRole(), orDash(t.GetName()), clock(t.GetCreatedUnixMs()), clock(t.GetExpiresUnixMs())})
 	}
 	return grid(street.Stdout, rows)
-}
-
-// moment is a time as people read it, in their own zone; - for none.
-func moment(unixMs int64) string {
-	if unixMs == 0 {
-		return "-"
-	}
-	return time.UnixMilli(unixMs).Format(time.DateTime)
 }
 
 type tokenRevoke struct {
@@ -91,8 +83,7 @@ func (c *tokenRevoke) Run(ctx context.Context, street Street) error {
 	if err != nil {
 		return err
 	}
-	err = tell(street.Stdout, "token %s is revoked, revision %d\n", c.ID, answer.Msg.GetRevision())
-	return err
+	return tell(street.Stdout, "token %s is revoked, revision %d\n", c.ID, answer.Msg.GetRevision())
 }
 
 type tokenLocal struct{ remote }
@@ -121,6 +112,5 @@ func (c *tokenWhoami) Run(ctx context.Context, street Street) error {
 	if c.Output == "json" {
 		return printJSON(street.Stdout, answer.Msg)
 	}
-	err = tell(street.Stdout, "%s is %s\n", answer.Msg.GetActor(), answer.Msg.GetRole())
-	return err
+	return tell(street.Stdout, "%s is %s\n", answer.Msg.GetActor(), answer.Msg.GetRole())
 }

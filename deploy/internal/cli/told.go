@@ -56,5 +56,7 @@ func tell(out io.Writer, format string, words ...any) error {
 	return err
 }
 
+var flat = strings.NewReplacer("\n", `\n`, "\t", " ")
+
 // oneLine keeps a text of somebody else's from looking like two lines, or two columns.
-func oneLine(text string) string { return strings.NewReplacer("\n", `\n`, "\t", " ").Replace(text) }
+func oneLine(text string) string { return flat.Replace(text) }

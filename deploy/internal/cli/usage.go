@@ -71,9 +71,9 @@ func (c *usageCommand) Run(ctx context.Context, street Street) error {
 	for _, r := range answer.Msg.GetRegions() {
 		switch {
 		case r.GetSilent():
-			fmt.Fprintf(street.Stderr, "no node of region %s is heard: what it has used since %s is not in the sums\n", r.GetRegion(), time.UnixMilli(r.GetRecordedUnixMs()).UTC().Format(time.RFC3339))
+			_ = tell(street.Stderr, "no node of region %s is heard: what it has used since %s is not in the sums\n", r.GetRegion(), time.UnixMilli(r.GetRecordedUnixMs()).UTC().Format(time.RFC3339))
 		case r.GetBlocksWaiting() > 0:
-			fmt.Fprintf(street.Stderr, "%d blocks of usage wait at the nodes of region %s and are not in the sums\n", r.GetBlocksWaiting(), r.GetRegion())
+			_ = tell(street.Stderr, "%d blocks of usage wait at the nodes of region %s and are not in the sums\n", r.GetBlocksWaiting(), r.GetRegion())
 		}
 	}
 	if lost := answer.Msg.GetLost(); lost > 0 {

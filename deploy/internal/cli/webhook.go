@@ -71,8 +71,7 @@ func (c *webhookSet) Run(ctx context.Context, street Street) error {
 	if c.Output == "json" {
 		return printJSON(street.Stdout, answer.Msg)
 	}
-	err = tell(street.Stdout, "webhook %s is set, revision %d; aimux webhook test %s tries it\n", c.Name, answer.Msg.GetRevision(), c.Name)
-	return err
+	return tell(street.Stdout, "webhook %s is set, revision %d; aimux webhook test %s tries it\n", c.Name, answer.Msg.GetRevision(), c.Name)
 }
 
 type webhookList struct{ remote }
@@ -116,8 +115,7 @@ func (c *webhookDelete) Run(ctx context.Context, street Street) error {
 	if c.Output == "json" {
 		return printJSON(street.Stdout, answer.Msg)
 	}
-	err = tell(street.Stdout, "webhook %s is deleted, revision %d\n", c.Name, answer.Msg.GetRevision())
-	return err
+	return tell(street.Stdout, "webhook %s is deleted, revision %d\n", c.Name, answer.Msg.GetRevision())
 }
 
 type webhookTest struct {
@@ -140,6 +138,5 @@ func (c *webhookTest) Run(ctx context.Context, street Street) error {
 	case answer.Msg.GetError() != "":
 		return errors.New("not delivered: " + answer.Msg.GetError())
 	}
-	err = tell(street.Stdout, "delivered: status %d\n", answer.Msg.GetStatus())
-	return err
+	return tell(street.Stdout, "delivered: status %d\n", answer.Msg.GetStatus())
 }
