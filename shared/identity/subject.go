@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"strings"
@@ -9,6 +10,9 @@ import (
 
 // IssuerDefault is the id of an issuer of JWTs that was given none.
 const IssuerDefault = "jwt"
+
+// IssuerID is an issuer's id, whether or not it was given one.
+func IssuerID(given string) string { return cmp.Or(given, IssuerDefault) }
 
 // subjectMax bounds a subject's name in bytes; of a longer one, and of one that is not fit to be shown, the end is digestLength letters of a
 // digest behind a mark.
@@ -21,7 +25,7 @@ const (
 // Subject names somebody for whom an issuer vouches, in limits, records and usage: ISSUER:NAME. Names that differ stay different: what cannot be
 // shown as it is ends in a digest of it. No id of a client key has a colon.
 func Subject(issuer, name string) string {
-	shown := strings.ToValidUTF8(strings.Map(printable, name), "?")
+	shown := strings.Map(printable, name) // which knows no invalid text either
 	digested := len(name) > digestLength && name[len(name)-digestLength-1] == digestMark
 	if name == "" || shown != name || len(name) > subjectMax || name == others || digested {
 		sum := sha256.Sum256([]byte(name))

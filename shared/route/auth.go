@@ -1,7 +1,6 @@
 package route
 
 import (
-	"cmp"
 	"fmt"
 
 	tablev1 "github.com/aimux/aimux/proto/gen/aimux/table/v1"
@@ -98,8 +97,8 @@ func (r *reader) auth(w *tablev1.Auth) {
 			r.badf(fmt.Sprintf("auth.issuers[%d]", i), "has no issuer or no audience")
 		}
 		a.Issuers = append(a.Issuers, Issuer{
-			ID: cmp.Or(one.GetId(), identity.IssuerDefault), URL: one.GetIssuer(), Audience: one.GetAudience(), Algorithms: one.GetAlgorithms(), NameClaim: one.GetNameClaim(), TeamClaim: one.GetTeamClaim(),
-			ModelsClaim: one.GetModelsClaim(), ProvidersClaim: one.GetProvidersClaim(), AllowPrivate: one.GetAllowPrivateAddress(),
+			ID: identity.IssuerID(one.GetId()), URL: one.GetIssuer(), Audience: one.GetAudience(), Algorithms: one.GetAlgorithms(),
+			NameClaim: one.GetNameClaim(), TeamClaim: one.GetTeamClaim(), ModelsClaim: one.GetModelsClaim(), ProvidersClaim: one.GetProvidersClaim(), AllowPrivate: one.GetAllowPrivateAddress(),
 		})
 	}
 }

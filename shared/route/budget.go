@@ -10,11 +10,11 @@ const BudgetWindow = 10 * time.Second
 // A share of few requests is less than one: a tenth of three would leave a lone request to the first provider that fails it. So whatever
 // the share, a cluster is always granted so many extra attempts in a window, far too few to hurt anybody, and its nodes divide them. A node's part is never
 // less than it needs while a provider dies suddenly: a node that has had no requests lately suffers as many failures, one request each, as open its own
-// circuit where nobody said otherwise (RetriesNeeded). A lone request that is late needs one hedge.
+// circuit where nobody said otherwise (retriesNeeded). A lone request that is late needs one hedge.
 //
 // A node grants an attempt only while those of the last 10 seconds are within the share of the requests of the same 10 seconds, or within its part. So from
 // 100 requests on in 10 seconds a node's retries are within 10 %, and from 40 on its hedges within 5 %. All nodes together begin, in any 10 seconds, at
-// most the share of the requests that they have had since 10 seconds before, and max(RetriesLeast, RetriesNeeded × nodes) retries or
+// most the share of the requests that they have had since 10 seconds before, and max(RetriesLeast, retriesNeeded × nodes) retries or
 // max(HedgesLeast, nodes) hedges.
 //
 // An attempt that never reached its provider, because there was nobody to connect to, loaded nobody. The next one is the first that the request is to
@@ -24,13 +24,13 @@ const (
 	RetriesLeast = 10
 	HedgesLeast  = 2
 
-	RetriesNeeded = 5
+	retriesNeeded = 5
 	hedgesNeeded  = 1
 )
 
 // RetryBudget is one node's of so many; share from 0 to 1.
 func RetryBudget(share float64, nodes int) Budget {
-	return NewBudget(share, max(RetriesLeast/max(nodes, 1), RetriesNeeded))
+	return NewBudget(share, max(RetriesLeast/max(nodes, 1), retriesNeeded))
 }
 
 // HedgeBudget is one node's of so many; share from 0 to 1.

@@ -1,7 +1,6 @@
 package route
 
 import (
-	"cmp"
 	"fmt"
 	"math"
 
@@ -103,7 +102,7 @@ func (r *reader) callerLimits(w *tablev1.Auth) {
 	}
 	for i, one := range w.GetIssuers() {
 		if l := r.limits(fmt.Sprintf("auth.issuers[%d].subject_limits", i), one.GetSubjectLimits()); !l.None() {
-			r.c.subjectLimits[cmp.Or(one.GetId(), identity.IssuerDefault)] = l
+			r.c.subjectLimits[identity.IssuerID(one.GetId())] = l
 		}
 	}
 }

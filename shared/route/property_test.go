@@ -267,7 +267,7 @@ func TestBudgetsOfACluster(t *testing.T) {
 				}
 			}
 			of := float64(within(requests, at) + within(requests, at-BudgetWindow.Milliseconds()))
-			if got := within(retried, at); float64(got) > 0.1*of+float64(max(RetriesLeast, RetriesNeeded*nodes)) {
+			if got := within(retried, at); float64(got) > 0.1*of+float64(max(RetriesLeast, retriesNeeded*nodes)) {
 				t.Fatalf("%d retries in 10 s, for %v requests in 20 s at %d nodes", got, of, nodes)
 			}
 			if got := within(hedged, at); float64(got) > 0.05*of+float64(max(HedgesLeast, nodes)) {
@@ -276,7 +276,7 @@ func TestBudgetsOfACluster(t *testing.T) {
 		}
 		quiet := RetryBudget(0.1, nodes)
 		quiet.Request(at)
-		for range RetriesNeeded {
+		for range retriesNeeded {
 			if !quiet.Spend(at) {
 				t.Fatalf("a node of %d that has had one request cannot retry until its circuit opens", nodes)
 			}

@@ -6,9 +6,9 @@ import "strings"
 // longest is the most letters a word has that is worth a guess: what is longer is no name.
 const longest = 64
 
-// Nearest is, of n known words, the one that a word is nearest to, the first of equally near ones; empty if it is near to none. Case, - and
+// nearest is, of n known words, the one that a word is nearest to, the first of equally near ones; empty if it is near to none. Case, - and
 // _ do not count; a word that others begin or end with counts as near to them.
-func Nearest(word string, n int, known func(i int) string) string {
+func nearest(word string, n int, known func(i int) string) string {
 	if len(word) > longest {
 		return ""
 	}
@@ -26,18 +26,20 @@ func Nearest(word string, n int, known func(i int) string) string {
 	return best
 }
 
-// Meant is Nearest as the end of a sentence, such as "; did you mean priority?"; empty if there is nothing to suggest.
+// Meant is, of n known words, the one that a word was meant to be, as the end of a sentence, such as "; did you mean priority?"; empty if it is near to none.
 func Meant(word string, n int, known func(i int) string) string {
-	best := Nearest(word, n, known)
+	best := nearest(word, n, known)
 	if best == "" {
 		return ""
 	}
 	return "; did you mean " + best + "?"
 }
 
+var uncounted = strings.NewReplacer("_", "", "-", "")
+
 // letters are what of a word counts.
 func letters(word string) []rune {
-	return []rune(strings.ToLower(strings.NewReplacer("_", "", "-", "").Replace(word)))
+	return []rune(strings.ToLower(uncounted.Replace(word)))
 }
 
 // distance is how many letters must be put in, left out, changed or swapped with their neighbour to make b of a.

@@ -19,7 +19,7 @@ func TestMeant(t *testing.T) {
 		"balancer": "load_balancer", "max_atempts": "max_attempts", "failures": "max_failures", "ulr": "url", "grösse": "größe",
 		"colour": "", "": "", "x": "", "-": "", strings.Repeat("priority", 100): "",
 	} {
-		if got := Nearest(word, n, known); got != want {
+		if got := nearest(word, n, known); got != want {
 			t.Errorf("%q: %q, want %q", word, got, want)
 		}
 	}
@@ -48,7 +48,7 @@ func TestOneSlip(t *testing.T) {
 			typed[i], typed[i+1] = typed[i+1], typed[i]
 		}
 		n, known := of("unlike-everything", string(word))
-		if got := Nearest(string(typed), n, known); got != string(word) {
+		if got := nearest(string(typed), n, known); got != string(word) {
 			t.Fatalf("%s: %q, want %s", string(typed), got, string(word))
 		}
 	})

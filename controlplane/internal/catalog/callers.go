@@ -1,7 +1,6 @@
 package catalog
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 	"strconv"
@@ -157,7 +156,7 @@ func (v *validator) issuers(path string, list []*adminv1.Issuer, more func(path 
 }
 
 // issuerID is an issuer's id, given or not.
-func issuerID(i *adminv1.Issuer) string { return cmp.Or(i.GetId(), identity.IssuerDefault) }
+func issuerID(i *adminv1.Issuer) string { return identity.IssuerID(i.GetId()) }
 
 // compileAuth is who may call, as nodes are told.
 func compileAuth(cat *adminv1.Catalog) *tablev1.Auth {
