@@ -8,34 +8,35 @@ import (
 
 // content is a request's body as it comes over its connection: of a length that was announced, or in chunks.
 type content struct {
-	conn    *conn
-	length  int64 // as announced; -1 for one in chunks
-	left    int64 // of an announced one
-	chunked bool
-	chunks  http1.Chunks
+	conn   *conn
+	length int64 // as announced; -1 for one in chunks
+	left   int64 // of an announced one
+	chunks http1.Chunks
 }
 
 func contentOf(c *conn, h *head) content {
 	if h.chunked {
-		return content{conn: c, length: -1, chunked: true}
+		return content{conn: c, length: -1}
 	}
 	return content{conn: c, length: max(h.length, 0), left: max(h.length, 0)}
 }
 
+func (b *content) chunked() bool { return b.length < 0 }
+
 // over reports that all of it has been read.
 func (b *content) over() bool {
-	if b.chunked {
+	if b.chunked() {
 		return b.chunks.Ended()
 	}
 	return b.left == 0
 }
 
 // ready reports that reading on does not wait for the client.
-func (b *content) ready() bool { return b.over() || !b.chunked && b.conn.from < b.conn.to }
+func (b *content) ready() bool { return b.over() || !b.chunked() && b.conn.from < b.conn.to }
 
 // Read gives what has come; with the last of it, io.EOF.
 func (b *content) Read(p []byte) (n int, err error) {
-	if b.chunked {
+	if b.chunked() {
 		n, err = b.inChunks(p)
 	} else {
 		n, err = b.some(p)

@@ -229,7 +229,7 @@ func (m *budgetMeter) lapse(now time.Time) {
 	m.allowed.Store(min(allowed, m.spent.Load()+max(m.limit-m.known.Here, 0)))
 }
 
-func (m *budgetMeter) leave(time.Time) (a Ask, ok bool) {
+func (m *budgetMeter) leave(now time.Time) (a Ask, ok bool) {
 	spent := max(m.spent.Load(), 0)
-	return Ask{Key: m.key(), Kind: Money, Limit: m.limit, InUse: spent, TTL: m.kept(time.Now())}, spent > 0
+	return Ask{Key: m.key(), Kind: Money, Limit: m.limit, InUse: spent, TTL: m.kept(now)}, spent > 0
 }

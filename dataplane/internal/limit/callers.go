@@ -175,6 +175,17 @@ func (c *callers) all() (list []*gate) {
 	return list
 }
 
+// count is how many gates there are now.
+func (c *callers) count() (n int) {
+	for i := range c.parts {
+		part := &c.parts[i]
+		part.mu.RLock()
+		n += len(part.gates)
+		part.mu.RUnlock()
+	}
+	return n
+}
+
 // left counts a gate that goes.
 func (c *callers) left(g *gate) {
 	at := c.listed(g.presence.id)
@@ -183,8 +194,8 @@ func (c *callers) left(g *gate) {
 	}
 }
 
-// sweepMax is how many gates go at once: each has things to give back.
-const sweepMax = 256
+// sweepMax is how many gates go at once: each has up to seven things to give back, in one batch with what is due then.
+const sweepMax = 32
 
 // sweep takes away the gates of those who have been quiet, and what is to be given back of them; more says that there may be further ones. The caller
 // holds the limiter's lock.

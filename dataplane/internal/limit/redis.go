@@ -121,12 +121,14 @@ func (r *Redis) run(ctx context.Context, node string, asks []Ask, grants []Grant
 	pipe := r.client.Pipeline()
 	answers := make([]*redis.Cmd, len(asks))
 	for i := range asks {
+		if only != nil && !slices.Contains(only, i) {
+			continue
+		}
 		script, args := r.command(node, &asks[i])
 		keys := []string{r.prefix + "{" + asks[i].Key + "}"}
-		switch {
-		case only == nil:
+		if only == nil {
 			answers[i] = script.EvalSha(ctx, pipe, keys, args...)
-		case slices.Contains(only, i):
+		} else {
 			answers[i] = script.Eval(ctx, pipe, keys, args...)
 		}
 	}

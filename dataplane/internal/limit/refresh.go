@@ -115,10 +115,11 @@ func (l *Limiter) sweep(now time.Time, asks []Ask) []Ask {
 
 // leave gives back what is not in use, so that the others need not wait for the leases to end.
 func (l *Limiter) leave(ctx context.Context) {
+	now := time.Now()
 	l.mu.Lock()
 	var asks []Ask
 	l.eachMeter(func(m meter) {
-		if a, ok := m.leave(time.Now()); ok {
+		if a, ok := m.leave(now); ok {
 			asks = append(asks, a)
 		}
 	})
@@ -130,13 +131,15 @@ func (l *Limiter) leave(ctx context.Context) {
 	}
 }
 
-func (l *Limiter) eachMeter(do func(meter)) {
+func (l *Limiter) eachMeter(do func(meter)) { l.eachGate(func(g *gate) { g.each(do) }) }
+
+func (l *Limiter) eachGate(do func(*gate)) {
 	for _, g := range l.plan.Load().gates {
-		g.each(do)
+		do(g)
 	}
 	for _, c := range l.kinds() {
 		for _, g := range c.all() {
-			g.each(do)
+			do(g)
 		}
 	}
 }

@@ -46,14 +46,7 @@ func (l *Limiter) Signs(give func(Sign)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := int64(time.Since(l.born))
-	for _, g := range l.plan.Load().gates {
-		g.signs(now, give)
-	}
-	for _, c := range l.kinds() {
-		for _, g := range c.all() {
-			g.signs(now, give)
-		}
-	}
+	l.eachGate(func(g *gate) { g.signs(now, give) })
 }
 
 func (g *gate) signs(now int64, tell func(Sign)) {
@@ -102,7 +95,7 @@ type CallersState struct {
 // CallersState may be read at any time.
 func (l *Limiter) CallersState() CallersState {
 	return CallersState{
-		Keys: len(l.keys.all()), Subjects: len(l.subjects.all()), Teams: len(l.teams.all()), KeysRefused: l.keys.refused.Load(),
+		Keys: l.keys.count(), Subjects: l.subjects.count(), Teams: l.teams.count(), KeysRefused: l.keys.refused.Load(),
 		SubjectsRefused: l.subjects.refused.Load(), TeamsRefused: l.teams.refused.Load(), SubjectsCrowded: l.subjects.crowded.Load(),
 	}
 }

@@ -238,14 +238,19 @@ func (x *exchange) record(now time.Time) *outcome.Record {
 
 // considered are who was to be tried, in order, and who was not, with the reasons.
 func (x *exchange) considered() (candidates []string, passedOver []outcome.PassedOver) {
-	if len(x.chain) > 0 {
-		candidates = make([]string, 0, min(len(x.chain), toldMax))
-	}
-	for _, c := range x.chain[:min(len(x.chain), toldMax)] {
-		candidates = append(candidates, x.table.Target(int(c.Target)).Key)
-	}
 	passedOver = slices.Concat(x.skipped, x.dropped)
-	return candidates, passedOver[:min(len(passedOver), toldMax)]
+	return x.candidates(toldMax), passedOver[:min(len(passedOver), toldMax)]
+}
+
+// candidates are the first of who is to be tried, in order.
+func (x *exchange) candidates(most int) (keys []string) {
+	if len(x.chain) > 0 {
+		keys = make([]string, 0, min(len(x.chain), most))
+	}
+	for _, c := range x.chain[:min(len(x.chain), most)] {
+		keys = append(keys, x.table.Target(int(c.Target)).Key)
+	}
+	return keys
 }
 
 func clip(text string, bytes int) string {

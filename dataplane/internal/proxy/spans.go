@@ -29,10 +29,7 @@ func (x *exchange) spanChoice() {
 	}
 	e := x.table.Explain(x.asked, &x.view, x.h.config.Node, x.view.NowMs, x.random)
 	x.asked = nil
-	chain := make([]string, 0, len(x.chain))
-	for _, c := range x.chain[:min(len(x.chain), spanListMax)] {
-		chain = append(chain, x.table.Target(int(c.Target)).Key)
-	}
+	chain := x.candidates(spanListMax)
 	var dropped []string
 	for _, c := range e.GetCandidates() {
 		target := c.GetProvider() + "/" + c.GetModel()
